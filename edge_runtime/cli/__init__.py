@@ -1,0 +1,1 @@
+"""The `edge-inspect` command: one file per subcommand."""

@@ -1,0 +1,51 @@
+"""A station's state of health as published (retained) on its `health` topic."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from edge_runtime.contracts.base import Contract, Name, UtcTime
+from edge_runtime.contracts.verdict import Outcome
+
+HEALTH_SCHEMA: Literal["edge-inspect/health/1"] = "edge-inspect/health/1"
+
+Count = Annotated[int, Field(ge=0)]
+
+
+class Latency(Contract):
+    """Frame arrival to PUBACK over the most recent frames; milliseconds."""
+
+    p50_ms: float
+    p99_ms: float
+    frames: Annotated[int, Field(ge=1)]
+    """How many frames the percentiles cover."""
+
+
+class Health(Contract):
+    """Counters since this daemon started. At rest, `frames` = sum of `verdicts`."""
+
+    schema_: Annotated[Literal["edge-inspect/health/1"], Field(alias="schema")] = HEALTH_SCHEMA
+    boot_id: str
+    site: Name
+    line: str
+    station: str
+    at: UtcTime
+    uptime_s: Annotated[float, Field(ge=0)]
+    bundle: str
+    engine: str
+    frames: Count
+    """Frames taken in from the camera."""
+    verdicts: Mapping[Outcome, Count]
+    """Verdicts committed, by outcome."""
+    acknowledged: Count
+    """Verdicts the broker has acknowledged."""
+    pending: Count
+    """Verdicts in the outbox that wait for the broker."""
+    refused: Count
+    """Verdicts in the outbox that the broker refused for good; they are kept."""
+    connections: Count
+    """Sessions with the broker since the start; more than one means that it was lost in between."""
+    latency: Latency | None
+    problem: str | None
+    """What is wrong at present, in one line; null when nothing is."""

@@ -1,0 +1,1 @@
+"""Inference engines: one file per library, chosen by name in `catalogue.py`."""

@@ -1,0 +1,58 @@
+"""Errors of the edge runtime, each with the exit code a command ends with.
+
+    EdgeInspectError              exit 1
+    |- UsageError                 exit 2   the command line, the TOML file or an environment variable
+    |- BundleError                exit 3   a bundle that is missing, damaged or made for something else
+    |- CameraError                exit 4   a source that cannot be opened or read
+    |- EngineError                exit 5   an inference engine that is missing or cannot run the model
+    |- BrokerError                exit 6   an MQTT address or session that cannot work
+    |- StateError                 exit 7   the state folder: outbox unreadable, locked, disk full
+
+A message is one line: what happened, the value that was seen, and how to mend it. Vendor errors are
+translated once, at the adapter that owns the vendor (`raise ... from exc`). Floors above derive their
+own errors from `EdgeInspectError`, so that every command reports alike.
+"""
+
+from typing import ClassVar
+
+
+class EdgeInspectError(Exception):
+    """Base of every error that a user can cause and mend; the message is one complete line."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(EdgeInspectError):
+    """The command line, configuration file or environment asks for something that cannot be."""
+
+    exit_code = 2
+
+
+class BundleError(EdgeInspectError):
+    """A bundle is missing, damaged, or does not fit what it is used for."""
+
+    exit_code = 3
+
+
+class CameraError(EdgeInspectError):
+    """A frame source cannot be opened, or stopped in a way that waiting will not mend."""
+
+    exit_code = 4
+
+
+class EngineError(EdgeInspectError):
+    """An inference engine is not installed, or refuses the model or its input."""
+
+    exit_code = 5
+
+
+class BrokerError(EdgeInspectError):
+    """An MQTT broker address is malformed, or the broker refuses this station for good."""
+
+    exit_code = 6
+
+
+class StateError(EdgeInspectError):
+    """The state folder cannot be used: unreadable, locked by another daemon, damaged, or full."""
+
+    exit_code = 7

@@ -1,0 +1,1 @@
+"""What the station remembers: verdicts on disk until the broker has them."""

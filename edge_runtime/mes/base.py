@@ -1,0 +1,80 @@
+"""The seam between the station and the message broker, from both ends."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acknowledgement:
+    """The broker's answer to one verdict."""
+
+    seq: int
+    refusal: str | None
+    """None when the broker has taken the message; else its reason for refusing it for good."""
+
+
+class Publisher(Protocol):
+    """The station's end. All methods may be called from any thread; none waits for the network.
+
+    Connecting, reconnecting with back-off and the last will are the publisher's own business. At every
+    (re)connection it sends the remembered states first and `availability` = `online` last.
+    """
+
+    @property
+    def connected(self) -> bool:
+        """True between an accepted connection and its loss."""
+        ...
+
+    @property
+    def connections(self) -> int:
+        """Accepted connections since `start`."""
+        ...
+
+    @property
+    def problem(self) -> str | None:
+        """Why there is no connection at present, in one line; None while connected."""
+        ...
+
+    def start(self, on_acknowledged: Callable[[Acknowledgement], None]) -> None:
+        """Begin to connect, for as long as it takes. `on_acknowledged` runs on the publisher's thread."""
+        ...
+
+    def publish(self, seq: int, topic: str, payload: bytes) -> bool:
+        """Hand over one message, at least once (QoS 1), not retained.
+
+        False when it was not taken (not connected, or the window of unacknowledged messages is full):
+        the caller keeps it and tries again. True means that exactly one Acknowledgement follows, however
+        often the connection breaks in between, as long as the publisher lives.
+        """
+        ...
+
+    def set_state(self, topic: str, payload: bytes) -> None:
+        """Publish a retained state (QoS 1) now and again at each reconnection; the last one counts."""
+        ...
+
+    def stop(self, timeout_s: float) -> None:
+        """Say `stopped` on the availability topic and disconnect, within `timeout_s`; safe to call twice."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One message as a subscriber receives it."""
+
+    topic: str
+    payload: bytes
+    retained: bool
+    """True when it was stored at the broker before the subscription."""
+
+
+class Subscriber(Protocol):
+    """The MES's end: a subscription that is live when the constructor returns."""
+
+    def receive(self, timeout_s: float) -> Message | None:
+        """The next message in order of arrival, or None when none came within `timeout_s`."""
+        ...
+
+    def close(self) -> None:
+        """End the subscription; safe to call twice."""
+        ...

@@ -1,0 +1,1 @@
+"""The `optimize` command: one file per subcommand."""

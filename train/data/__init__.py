@@ -1,0 +1,1 @@
+"""Datasets: their manifest, reading and augmentation."""
