@@ -1,0 +1,150 @@
+"""Opening a bundle: every file's hash is checked, then its golden frames are replayed.
+
+Owns the folder format `NAME/VERSION/` from the reading side; `optimize.package` writes it. The manifest
+vouches for every other file, `manifest.json.sha256` vouches for the manifest: a flipped byte anywhere is
+refused, with the file's name.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import ValidationError
+
+from edge_runtime import policy
+from edge_runtime.contracts.manifest import BundleManifest, Variant
+from edge_runtime.decoding import Undecodable, decode
+from edge_runtime.engines.base import InferenceEngine
+from edge_runtime.errors import BundleError
+
+MANIFEST = "manifest.json"
+MANIFEST_DIGEST = "manifest.json.sha256"
+DEMO = "demo"
+_SHIPPED = Path(__file__).parent / "bundles"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """A bundle whose every byte was checked when it was opened."""
+
+    path: Path
+    manifest: BundleManifest
+
+    @property
+    def title(self) -> str:
+        """`NAME/VERSION`."""
+        return f"{self.manifest.name}/{self.manifest.version}"
+
+    def variant(self, precision: str | None) -> Variant:
+        """The variant of that precision, or the default one; raises BundleError naming the choices."""
+        try:
+            return self.manifest.variant(precision or self.manifest.default_variant)
+        except KeyError as exc:
+            raise BundleError(f"{self.path}: {exc.args[0]}") from exc
+
+    def model_file(self, variant: Variant) -> Path:
+        """Where the variant's ONNX file lies."""
+        return self.path / variant.file
+
+    def replay(self, engine: InferenceEngine, variant: Variant) -> int:
+        """Run the golden frames through `engine`; returns how many agreed.
+
+        Raises BundleError when a probability is off by more than the manifest's tolerance.
+        """
+        model = self.manifest.model
+        replayed = 0
+        for golden in self.manifest.golden:
+            expected = golden.probabilities.get(variant.precision)
+            if expected is None:
+                continue
+            try:
+                pixels = decode((self.path / golden.file).read_bytes())
+            except Undecodable as exc:
+                raise BundleError(f"golden frame {self.path / golden.file}: {exc}") from exc
+            seen = policy.probabilities(engine.infer(pixels[None]), model.decision.temperature)[0]
+            off = float(np.abs(seen - np.asarray(expected)).max())
+            if not off <= self.manifest.golden_tolerance:
+                raise BundleError(
+                    f"{self.path}: golden frame {golden.file} answers {off:.3f} away from its record "
+                    f"on {engine.name} (tolerance {self.manifest.golden_tolerance}); rebuild the bundle "
+                    "on this kind of machine or choose another engine or variant"
+                )
+            replayed += 1
+        return replayed
+
+
+def open_bundle(location: Path | str) -> Bundle:
+    """Open the bundle at `location` and check every hash.
+
+    `demo` is the bundle that ships with the package. A folder `NAME` stands for its one version.
+    Raises BundleError that names the file at fault.
+    """
+    path = _resolve(location)
+    manifest_bytes = _read(path / MANIFEST)
+    recorded = _read(path / MANIFEST_DIGEST).decode("ascii", errors="replace")
+    if recorded != digest_line(manifest_bytes):
+        raise BundleError(
+            f"{path / MANIFEST} does not match {MANIFEST_DIGEST}: one of them was changed; "
+            "copy the bundle again from where it was built"
+        )
+    try:
+        manifest = BundleManifest.model_validate_json(manifest_bytes)
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "manifest"
+        raise BundleError(f"{path / MANIFEST}: {where}: {first['msg']}") from exc
+    for name, digest in manifest.files.items():
+        if hashlib.sha256(_read(_inside(path, name))).hexdigest() != digest:
+            raise BundleError(
+                f"{path / name} was changed after the bundle was built (its sha256 differs from the "
+                "manifest's); copy the bundle again from where it was built"
+            )
+    return Bundle(path=path, manifest=manifest)
+
+
+def digest_line(manifest: bytes) -> str:
+    """The content of `manifest.json.sha256`, as `sha256sum` writes and checks it."""
+    return f"{hashlib.sha256(manifest).hexdigest()}  {MANIFEST}\n"
+
+
+def _resolve(location: Path | str) -> Path:
+    path = _shipped_demo() if str(location) == DEMO else Path(location)
+    if not path.exists():
+        raise BundleError(f"no bundle at {path}: give a folder NAME/VERSION, or the word {DEMO}")
+    if not path.is_dir():
+        raise BundleError(f"{path} is a file: give the bundle's folder NAME/VERSION")
+    if (path / MANIFEST).exists():
+        return path
+    versions = sorted(manifest.parent for manifest in path.glob(f"*/{MANIFEST}"))
+    if len(versions) == 1:
+        return versions[0]
+    if versions:
+        choices = ", ".join(version.name for version in versions)
+        raise BundleError(f"{path} holds several versions: name one of {choices}")
+    raise BundleError(f"{path} holds no {MANIFEST}: it is not a bundle made by `optimize build`")
+
+
+def _shipped_demo() -> Path:
+    shipped = sorted(_SHIPPED.glob(f"*/*/{MANIFEST}"))
+    if not shipped:
+        raise BundleError("this installation carries no demo bundle: `make bundle` builds it")
+    return shipped[-1].parent
+
+
+def _inside(folder: Path, name: str) -> Path:
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise BundleError(f"{folder / MANIFEST} names a file outside the bundle: {name}")
+    return path
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as exc:
+        raise BundleError(
+            f"{path} is missing; copy the bundle again from where it was built"
+        ) from exc
+    except OSError as exc:
+        raise BundleError(f"{path} cannot be read: {exc.strerror}") from exc

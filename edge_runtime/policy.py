@@ -1,0 +1,80 @@
+"""The decision: logits in, a verdict's substance out. The only code that applies a decision rule.
+
+Values in, values out; no clock, no I/O. Training, the gate of `optimize` and the daemon all decide here,
+so a threshold means the same everywhere. Labels and limits come from the model's spec alone: any number
+of classes, any number of them good.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.contracts.manifest import ModelSpec
+from edge_runtime.contracts.verdict import Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What is decided about one part."""
+
+    outcome: Outcome
+    label: str | None
+    """`ok`: the likeliest good class. `defect`, `review`: the likeliest defect class."""
+    scores: Mapping[str, float]
+    reason: str | None
+
+
+def probabilities(logits: npt.NDArray[np.float32], temperature: float) -> npt.NDArray[np.float32]:
+    """Softmax of logits / temperature; (N, classes) float32 in, the same shape and dtype out."""
+    scaled = logits.astype(np.float32) / np.float32(temperature)
+    exponentials = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    shares: npt.NDArray[np.float32] = exponentials / exponentials.sum(axis=1, keepdims=True)
+    return shares
+
+
+def defect_scores(
+    probabilities: npt.NDArray[np.float32], model: ModelSpec
+) -> npt.NDArray[np.float32]:
+    """Probability that a part is not good, (N,) float32 in 0..1; 1 where the model has no ok label."""
+    good = [model.labels.index(label) for label in model.decision.ok_labels]
+    scores: npt.NDArray[np.float32] = np.clip(1 - probabilities[:, good].sum(axis=1), 0, 1)
+    return scores
+
+
+def decide(probabilities: npt.NDArray[np.float32], model: ModelSpec) -> Decision:
+    """Decide about one part from its probabilities (classes,) float32."""
+    rule = model.decision
+    score = float(defect_scores(probabilities[None], model)[0])
+    if score >= rule.thresholds.defect_from:
+        outcome, reason = Outcome.DEFECT, None
+    elif score >= rule.thresholds.review_from:
+        outcome = Outcome.REVIEW
+        reason = (
+            f"uncertain: defect score {score:.3f} lies between "
+            f"{rule.thresholds.review_from:.3f} and {rule.thresholds.defect_from:.3f}"
+        )
+    else:
+        outcome, reason = Outcome.OK, None
+    eligible = [
+        index
+        for index, label in enumerate(model.labels)
+        if (label in rule.ok_labels) == (outcome is Outcome.OK)
+    ]
+    # A model that knows good classes only still answers with one when its score asks for review.
+    candidates = eligible or range(len(model.labels))
+    likeliest = max(candidates, key=lambda index: float(probabilities[index]))
+    return Decision(
+        outcome=outcome,
+        label=model.labels[likeliest],
+        scores={
+            label: float(value) for label, value in zip(model.labels, probabilities, strict=True)
+        },
+        reason=reason,
+    )
+
+
+def not_inspected(reason: str) -> Decision:
+    """The answer for a part that could not be seen."""
+    return Decision(outcome=Outcome.NOT_INSPECTED, label=None, scores={}, reason=reason)
