@@ -9,7 +9,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer, Str
 class Contract(BaseModel):
     """A frozen model that refuses unknown fields; `to_json` is its only wire form."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, use_attribute_docstrings=True
+    )
 
     def to_json(self, *, indent: int | None = None) -> str:
         """The wire form: UTF-8 JSON with the field names of the schema."""

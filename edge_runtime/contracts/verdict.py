@@ -27,7 +27,7 @@ class Timings(Contract):
     """Where the time went, milliseconds on the monotonic clock."""
 
     wait: Annotated[float, Field(ge=0)]
-    """From arrival in the process until work on the frame's batch began."""
+    """From arrival in the process to the start of its batch's inference, preprocessing excluded."""
     preprocess: Annotated[float, Field(ge=0)]
     """Decoding, checking and resizing this frame."""
     infer: Annotated[float, Field(ge=0)]

@@ -1,0 +1,42 @@
+"""The flags of `StationConfig`, made from its fields: one name, one help text, one place."""
+
+import argparse
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edge_runtime.config import StationConfig, load_config
+
+
+def add_station_flags(parser: argparse.ArgumentParser) -> None:
+    """One flag per configuration key, and `--config FILE`."""
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="TOML file with the keys below; flags win over it",
+    )
+    for key, field in StationConfig.model_fields.items():
+        note = "" if field.is_required() or field.default is None else f" (default {field.default})"
+        parser.add_argument(
+            f"--{key.replace('_', '-')}",
+            dest=key,
+            default=None,
+            metavar=key.rpartition("_")[2].upper(),
+            help=_plain(f"{field.description}{note}"),
+        )
+
+
+def station_config(arguments: argparse.Namespace) -> StationConfig:
+    """The configuration these arguments, the environment and the TOML file add up to."""
+    return load_config(station_flags(arguments), os.environ, arguments.config)
+
+
+def station_flags(arguments: argparse.Namespace) -> Mapping[str, Any]:
+    """The flags alone, by configuration key; None where a flag was not given."""
+    return {key: getattr(arguments, key) for key in StationConfig.model_fields}
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.replace("`", "").replace("%", "%%").split())

@@ -1,0 +1,170 @@
+"""The daemon's configuration: one TOML file, overridden by `EDGE_INSPECT_*`, overridden by flags.
+
+A key has one name in three spellings: `max_batch`, `EDGE_INSPECT_MAX_BATCH`, `--max-batch`. Components
+take plain arguments; this object stops at the wiring. The broker's password is no part of it: it comes
+from `EDGE_INSPECT_MQTT_PASSWORD` or a systemd credential, see `edge_runtime.mes.address`.
+"""
+
+import difflib
+import hashlib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from edge_runtime.bundle import DEMO
+from edge_runtime.contracts.base import Name
+from edge_runtime.contracts.station_id import StationId
+from edge_runtime.errors import UsageError
+
+ENVIRONMENT_PREFIX = "EDGE_INSPECT_"
+_NOT_KEYS = {"MQTT_PASSWORD"}
+"""Variables with the prefix that are secrets or switches of other programs, not configuration keys."""
+
+
+def _station(text: str) -> str:
+    StationId.parse(text)
+    return text
+
+
+class StationConfig(BaseModel):
+    """Everything a station can be told. Durations and sizes carry their unit in the name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    station: Annotated[str, AfterValidator(_station)]
+    """Line and station, `L07-S3`."""
+    site: Name = "site"
+    """The factory, first level of the MQTT topics after `inspection/`."""
+    bundle: str = DEMO
+    """Folder of the bundle, or `demo`."""
+    source: str
+    """Where frames come from: `simulated:gen3`, `dir:PATH`, `opencv:0`, `rtsp://...`, a video file."""
+    broker: str = "mqtt://localhost:1883"
+    """`mqtt://[user@]HOST:PORT`, or `memory://NAME` within one process."""
+    state_dir: Path
+    """Folder of the outbox, of this station alone; kept across restarts."""
+    engine: Literal["onnxruntime", "openvino", "null"] = "onnxruntime"
+    """Inference library."""
+    variant: str | None = None
+    """Precision to run, `int8` or `float32`; by default what the bundle recommends."""
+    threads: Annotated[int, Field(ge=1, le=256)] = 1
+    """CPU threads of the inference engine."""
+    max_batch: Annotated[int, Field(ge=1, le=1024)] = 8
+    """Frames per inference at most."""
+    max_wait_ms: Annotated[float, Field(ge=0, le=60_000)] = 5.0
+    """How long the first frame of a batch waits for company, milliseconds."""
+    frames: Annotated[int, Field(ge=1)] | None = None
+    """Stop by itself after so many frames; by default never."""
+
+    def sha256(self) -> str:
+        """Hash of the effective configuration, for the verdicts."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigDraft:
+    """What was asked for, merged but not yet accepted; `problems` says what stands against it."""
+
+    values: Mapping[str, Any]
+    problems: tuple[str, ...]
+    config: StationConfig | None
+    """The accepted configuration; None exactly when there are problems."""
+
+    def value(self, key: str) -> Any:
+        """The value asked for, or the key's default; None where there is neither."""
+        field = StationConfig.model_fields[key]
+        return self.values.get(key, None if field.is_required() else field.default)
+
+
+def load_config(
+    flags: Mapping[str, Any], environment: Mapping[str, str], file: Path | None
+) -> StationConfig:
+    """Merge flags over `EDGE_INSPECT_*` variables over the TOML file over defaults.
+
+    Flags that were not given are absent or None. Raises UsageError that lists every problem at once.
+    """
+    draft = draft_config(flags, environment, file)
+    if draft.config is None:
+        raise UsageError("; ".join(draft.problems))
+    return draft.config
+
+
+def draft_config(
+    flags: Mapping[str, Any], environment: Mapping[str, str], file: Path | None
+) -> ConfigDraft:
+    """Like `load_config`, but reports problems instead of raising them."""
+    problems: list[str] = []
+    from_file: Mapping[str, Any] = {}
+    if file is not None:
+        try:
+            from_file = _read_toml(file)
+        except UsageError as exc:
+            problems.append(str(exc))
+    known = StationConfig.model_fields
+    from_environment: dict[str, str] = {}
+    for variable, value in environment.items():
+        key = variable.removeprefix(ENVIRONMENT_PREFIX)
+        if key == variable or key in _NOT_KEYS:
+            continue
+        if key.lower() in known:
+            from_environment[key.lower()] = value
+        else:
+            problems.append(f"{variable}: no such key; {_nearest(key.lower(), known)}")
+    from_flags = {key: value for key, value in flags.items() if value is not None}
+    given = {**from_file, **from_environment, **from_flags}
+    merged = {"state_dir": _default_state_dir(environment, str(given.get("station"))), **given}
+    origins = {
+        **{key: f"{file}: {key}" for key in from_file},
+        **{key: f"{ENVIRONMENT_PREFIX}{key.upper()}" for key in from_environment},
+        **{key: _flag(key) for key in from_flags},
+    }
+    config = None
+    try:
+        config = StationConfig.model_validate(merged)
+    except ValidationError as exc:
+        for error in exc.errors():
+            key = ".".join(map(str, error["loc"]))
+            problems.append(f"{origins.get(key, _flag(key))}: {_explain(error, key, known)}")
+    return ConfigDraft(values=merged, problems=tuple(problems), config=None if problems else config)
+
+
+def _flag(key: str) -> str:
+    return f"--{key.replace('_', '-')}"
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as exc:
+        raise UsageError(f"no configuration file at {file}") from exc
+    except OSError as exc:
+        raise UsageError(f"{file} cannot be read: {exc.strerror}") from exc
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise UsageError(f"{file} is not valid TOML: {exc}") from exc
+
+
+def _explain(error: Any, key: str, known: Mapping[str, Any]) -> str:
+    if error["type"] == "extra_forbidden":
+        return f"no such key; {_nearest(key, known)}"
+    if error["type"] == "missing":
+        return "is required"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return message if error["type"] == "value_error" else f"{message}, got {error['input']!r}"
+
+
+def _nearest(key: str, known: Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(key, known, n=1)
+    return f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
+
+
+def _default_state_dir(environment: Mapping[str, str], station: str) -> Path:
+    """systemd's folder for the unit where there is one, else the station's within the user's state."""
+    if folder := environment.get("STATE_DIRECTORY"):
+        return Path(folder.partition(":")[0])
+    home = environment.get("XDG_STATE_HOME")
+    state = Path(home) if home else Path(environment.get("HOME", "/")) / ".local" / "state"
+    return state / "edge-inspect" / station

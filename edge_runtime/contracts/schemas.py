@@ -1,0 +1,37 @@
+"""JSON Schemas of everything that leaves the process: `python -m edge_runtime.contracts.schemas DIR`."""
+
+import json
+import sys
+from pathlib import Path
+
+from edge_runtime.contracts.base import Contract
+from edge_runtime.contracts.health import Health
+from edge_runtime.contracts.manifest import BundleManifest, ModelSpec
+from edge_runtime.contracts.verdict import Verdict
+
+PUBLISHED: dict[str, type[Contract]] = {
+    "verdict": Verdict,
+    "health": Health,
+    "bundle": BundleManifest,
+    "model-spec": ModelSpec,
+}
+
+
+def schemas() -> dict[str, str]:
+    """File name to JSON Schema text, generated from the contracts and never written by hand."""
+    return {
+        f"{name}.schema.json": json.dumps(
+            {
+                "$schema": "https://json-schema.org/draft/2020-12/schema",
+                **contract.model_json_schema(by_alias=True, mode="serialization"),
+            },
+            indent=2,
+        )
+        + "\n"
+        for name, contract in PUBLISHED.items()
+    }
+
+
+if __name__ == "__main__":
+    for file, text in schemas().items():
+        (Path(sys.argv[1]) / file).write_text(text, encoding="utf-8")

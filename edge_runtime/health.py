@@ -1,0 +1,106 @@
+"""The station's counters, and the `Health` state they add up to.
+
+Written by the station's threads, read by whoever publishes; one lock guards all. Latencies cover the
+most recent frames only, and at most `_TRACKED` verdicts are timed at once, so an outage costs no memory.
+"""
+
+import threading
+from collections import Counter, deque
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import numpy as np
+
+from edge_runtime.contracts.health import Health, Latency
+from edge_runtime.contracts.station_id import StationId
+from edge_runtime.contracts.verdict import Outcome
+
+_RECENT = 4096
+_TRACKED = 4096
+
+
+class HealthLog:
+    """Counts frames and verdicts of one run of the daemon."""
+
+    def __init__(
+        self, *, boot_id: str, site: str, station: StationId, bundle: str, engine: str
+    ) -> None:
+        self._about = {
+            "boot_id": boot_id,
+            "site": site,
+            "line": station.line,
+            "station": station.station,
+            "bundle": bundle,
+            "engine": engine,
+        }
+        self._lock = threading.Lock()
+        self._frames = 0
+        self._verdicts: Counter[Outcome] = Counter()
+        self._acknowledged = 0
+        self._arrived: dict[int, float] = {}
+        self._latencies_s: deque[float] = deque(maxlen=_RECENT)
+        self._problems: dict[str, str] = {}
+
+    @property
+    def frames(self) -> int:
+        """Frames taken in so far."""
+        with self._lock:
+            return self._frames
+
+    @property
+    def verdicts(self) -> int:
+        """Verdicts committed so far."""
+        with self._lock:
+            return self._verdicts.total()
+
+    def frame_taken(self) -> None:
+        """A frame entered the station."""
+        with self._lock:
+            self._frames += 1
+
+    def verdicts_committed(self, verdicts: Iterable[tuple[int, Outcome, float]]) -> None:
+        """Verdicts are durable: (seq, outcome, monotonic time of the frame's arrival) each."""
+        with self._lock:
+            for seq, outcome, arrived in verdicts:
+                self._verdicts[outcome] += 1
+                if len(self._arrived) < _TRACKED:
+                    self._arrived[seq] = arrived
+
+    def verdict_acknowledged(self, seq: int, now: float) -> None:
+        """The broker has a verdict, at monotonic time `now`."""
+        with self._lock:
+            self._acknowledged += 1
+            arrived = self._arrived.pop(seq, None)
+            if arrived is not None:
+                self._latencies_s.append(now - arrived)
+
+    def set_problem(self, part: str, problem: str | None) -> None:
+        """What is wrong with one part of the station at present; None when it is well again."""
+        with self._lock:
+            if problem is None:
+                self._problems.pop(part, None)
+            else:
+                self._problems[part] = problem
+
+    def snapshot(self, *, uptime_s: float, pending: int, refused: int, connections: int) -> Health:
+        """The present state, with what the outbox and the publisher know."""
+        with self._lock:
+            latency = None
+            if self._latencies_s:
+                p50, p99 = np.percentile(np.fromiter(self._latencies_s, float), (50, 99)) * 1000
+                latency = Latency(
+                    p50_ms=round(p50, 3), p99_ms=round(p99, 3), frames=len(self._latencies_s)
+                )
+            return Health(
+                **self._about,
+                at=datetime.now(UTC),
+                uptime_s=round(uptime_s, 3),
+                frames=self._frames,
+                verdicts={outcome: self._verdicts[outcome] for outcome in Outcome},
+                acknowledged=self._acknowledged,
+                pending=pending,
+                refused=refused,
+                connections=connections,
+                latency=latency,
+                problem="; ".join(self._problems.values()) or None,
+            )

@@ -1,0 +1,110 @@
+"""One batch through the model: gated frames in, a judgement for every one of them out, in order.
+
+Knows the engine and the decision rule; knows no camera, no broker and no thread. A frame the gate turned
+away, and a batch the engine fails on, are answered `not_inspected`: never silence.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+
+from edge_runtime import policy
+from edge_runtime.contracts.frame import Frame, Pixels
+from edge_runtime.contracts.manifest import InputSpec, ModelSpec
+from edge_runtime.contracts.verdict import Timings
+from edge_runtime.engines.base import InferenceEngine
+from edge_runtime.errors import EngineError
+from edge_runtime.policy import Decision
+from edge_runtime.quality import Admitted, admit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatedFrame:
+    """A frame the gate has looked at: pixels for the model, or the reason why there are none."""
+
+    frame: Frame
+    pixels: Pixels | None
+    rejection: str | None
+    preprocess_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What was decided about one frame, and when."""
+
+    frame: Frame
+    decision: Decision
+    decided_at: datetime
+    timings_ms: Timings
+
+
+def gate(frame: Frame, spec: InputSpec) -> GatedFrame:
+    """Decode, check and fit one frame, timed."""
+    began = time.monotonic()
+    answer = admit(frame, spec)
+    admitted = isinstance(answer, Admitted)
+    return GatedFrame(
+        frame=frame,
+        pixels=answer.pixels if isinstance(answer, Admitted) else None,
+        rejection=None if admitted else answer.reason,
+        preprocess_s=time.monotonic() - began,
+    )
+
+
+class Inspector:
+    """Judges batches with one engine and one decision rule; used by one thread."""
+
+    def __init__(self, engine: InferenceEngine, model: ModelSpec) -> None:
+        self._engine = engine
+        self._model = model
+        self.problem: str | None = None
+        """Why the last batch could not be inferred; None when it could."""
+
+    def judge(self, batch: Sequence[GatedFrame]) -> tuple[Judgement, ...]:
+        """One judgement per frame, in the order given."""
+        began = time.monotonic()
+        decisions = self._decide(batch)
+        infer_s = time.monotonic() - began
+        decided_at = datetime.now(UTC)
+        return tuple(
+            Judgement(
+                frame=gated.frame,
+                decision=decision,
+                decided_at=decided_at,
+                timings_ms=Timings(
+                    wait=_milliseconds(began - gated.frame.arrived - gated.preprocess_s),
+                    preprocess=_milliseconds(gated.preprocess_s),
+                    infer=_milliseconds(infer_s if gated.pixels is not None else 0.0),
+                ),
+            )
+            for gated, decision in zip(batch, decisions, strict=True)
+        )
+
+    def _decide(self, batch: Sequence[GatedFrame]) -> list[Decision]:
+        visible = [gated.pixels for gated in batch if gated.pixels is not None]
+        try:
+            judged = iter(self._infer(visible))
+            self.problem = None
+        except EngineError as exc:
+            self.problem = str(exc)
+            judged = iter([policy.not_inspected(f"engine: {exc}")] * len(visible))
+        return [
+            policy.not_inspected(gated.rejection or "rejected")
+            if gated.pixels is None
+            else next(judged)
+            for gated in batch
+        ]
+
+    def _infer(self, visible: Sequence[Pixels]) -> list[Decision]:
+        if not visible:
+            return []
+        logits = self._engine.infer(np.stack(visible))
+        rows = policy.probabilities(logits, self._model.decision.temperature)
+        return [policy.decide(row, self._model) for row in rows]
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(max(seconds, 0.0) * 1000, 3)

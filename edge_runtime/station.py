@@ -1,0 +1,325 @@
+"""The wiring of one station: the one room that knows the others.
+
+    camera -> [capture] -> gate -> [inspect] -> engine, policy -> [record] -> outbox -> delivery -> MQTT
+
+Each name in brackets is a thread; the queues between them are bounded and block when full, so a slow
+disk or engine slows the camera down and nothing is dropped. Every frame that enters leaves as one
+verdict, committed to the outbox before anybody outside hears of it.
+"""
+
+import logging
+import queue
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from edge_runtime.batcher import MicroBatcher
+from edge_runtime.bundle import open_bundle
+from edge_runtime.cameras.base import CameraSource, EndOfStream
+from edge_runtime.cameras.sources import open_source
+from edge_runtime.config import StationConfig
+from edge_runtime.contracts.health import Health
+from edge_runtime.contracts.manifest import ModelSpec
+from edge_runtime.contracts.station_id import StationId
+from edge_runtime.contracts.verdict import Verdict
+from edge_runtime.engines.catalogue import open_engine
+from edge_runtime.errors import EdgeInspectError, StateError
+from edge_runtime.health import HealthLog
+from edge_runtime.inspection import GatedFrame, Inspector, Judgement, gate
+from edge_runtime.journal.outbox import Entry, Outbox
+from edge_runtime.mes.base import Publisher
+from edge_runtime.mes.delivery import Delivery
+from edge_runtime.mes.links import open_publisher
+from edge_runtime.mes.topics import Topics
+
+_LOG = logging.getLogger(__name__)
+_POLL_S = 0.2
+"""How often a waiting thread looks whether it should stop."""
+_RETRY_S = 1.0
+"""Pause before a batch that the disk refused is tried again."""
+_HEALTH_EVERY_S = 5.0
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What every verdict of one run says about its origin."""
+
+    boot_id: str
+    site: str
+    station: StationId
+    bundle: str
+    model_sha256: str
+    config_sha256: str
+
+
+class Station:
+    """Runs one station from its first frame to its last acknowledged verdict."""
+
+    def __init__(
+        self,
+        *,
+        identity: Identity,
+        model: ModelSpec,
+        camera: CameraSource,
+        inspector: Inspector,
+        outbox: Outbox,
+        publisher: Publisher,
+        topics: Topics,
+        health: HealthLog,
+        max_batch: int,
+        max_wait_s: float,
+        frame_limit: int | None = None,
+        drain_s: float = 20.0,
+    ) -> None:
+        self._identity = identity
+        self._model = model
+        self._camera = camera
+        self._inspector = inspector
+        self._outbox = outbox
+        self._publisher = publisher
+        self._topics = topics
+        self._health = health
+        self._batcher = MicroBatcher[GatedFrame](max_batch, max_wait_s)
+        self._frame_limit = frame_limit
+        self._drain_s = drain_s
+        self._delivery = Delivery(
+            outbox, publisher, topics.verdict, on_acknowledged=health.verdict_acknowledged
+        )
+        self._gated: queue.Queue[GatedFrame | None] = queue.Queue(2 * max_batch)
+        self._judged: queue.Queue[tuple[Judgement, ...] | None] = queue.Queue(2)
+        self._stop = threading.Event()
+        self._abandon = threading.Event()
+        self._recorded = threading.Event()
+        self._failure: BaseException | None = None
+        self._began = time.monotonic()
+
+    def run(self, stop: threading.Event) -> Health:
+        """Inspect until `stop` is set, the source ends or the frame limit is reached; then drain.
+
+        Returns the final health. Raises CameraError when the source failed for good and StateError when
+        verdicts could not be committed; everything that was taken in is answered first, if it can be.
+        """
+        self._stop = stop
+        self._publish_health()
+        self._delivery.start()
+        threads = [
+            threading.Thread(target=self._guarded, args=(stage,), name=name)
+            for name, stage in (
+                ("capture", self._capture),
+                ("inspect", self._inspect),
+                ("record", self._record),
+            )
+        ]
+        for thread in threads:
+            thread.start()
+        self._watch(stop)
+        for thread in threads:
+            thread.join()
+        if not self._delivery.drain(self._drain_s):
+            _LOG.warning(
+                "%d verdicts wait in the outbox for the broker", self._outbox.pending_count
+            )
+        self._publish_health()
+        self._publisher.stop(timeout_s=5.0)
+        self._delivery.stop()
+        if self._failure is not None:
+            raise self._failure
+        return self._snapshot()
+
+    def _watch(self, stop: threading.Event) -> None:
+        """Publish health until all is recorded; after `stop`, allow `drain_s` for that."""
+        next_health = time.monotonic() + _HEALTH_EVERY_S
+        give_up_at: float | None = None
+        while not self._recorded.wait(_POLL_S):
+            now = time.monotonic()
+            if now >= next_health:
+                self._publish_health()
+                next_health = now + _HEALTH_EVERY_S
+            if stop.is_set() and give_up_at is None:
+                give_up_at = now + self._drain_s
+            if give_up_at is not None and now >= give_up_at:
+                self._abandon.set()
+
+    # --- the three stages, each on a thread of its own -------------------------------------------
+
+    def _capture(self) -> None:
+        taken = 0
+        try:
+            while not self._stop.is_set() and taken != self._frame_limit:
+                try:
+                    frame = self._camera.read(_POLL_S)
+                except EndOfStream:
+                    break
+                if frame is not None:
+                    taken += 1
+                    self._health.frame_taken()
+                    self._put(self._gated, gate(frame, self._model.input))
+        finally:
+            self._put(self._gated, None)
+
+    def _inspect(self) -> None:
+        try:
+            ended = False
+            while not ended:
+                try:
+                    gated = self._gated.get(timeout=self._batcher.wait_s(time.monotonic()))
+                except queue.Empty:
+                    pass
+                else:
+                    if gated is None:
+                        ended = True
+                    else:
+                        self._batcher.offer(gated, time.monotonic())
+                if self._batcher.due(time.monotonic()) or (ended and len(self._batcher)):
+                    judgements = self._inspector.judge(self._batcher.take())
+                    self._health.set_problem("engine", self._inspector.problem)
+                    self._put(self._judged, judgements)
+        finally:
+            self._put(self._judged, None)
+
+    def _record(self) -> None:
+        try:
+            while (judgements := self._judged.get()) is not None:
+                self._commit(judgements)
+        finally:
+            self._recorded.set()
+
+    def _commit(self, judgements: Sequence[Judgement]) -> None:
+        """Make verdicts durable; a disk that refuses is tried again until it takes them."""
+        first = self._outbox.next_seq
+        verdicts = [self._verdict(first + index, item) for index, item in enumerate(judgements)]
+        entries = [Entry(seq=verdict.seq, body=verdict.to_json().encode()) for verdict in verdicts]
+        while True:
+            try:
+                self._outbox.append(entries)
+                break
+            except StateError as exc:
+                self._health.set_problem("outbox", str(exc))
+                _LOG.error("%s; %d verdicts are held back, trying again", exc, len(entries))
+                self._publish_health()
+                if self._abandon.wait(_RETRY_S):
+                    raise
+        self._health.set_problem("outbox", None)
+        self._health.verdicts_committed(
+            (verdict.seq, verdict.verdict, item.frame.arrived)
+            for verdict, item in zip(verdicts, judgements, strict=True)
+        )
+        self._delivery.notify()
+
+    def _verdict(self, seq: int, judgement: Judgement) -> Verdict:
+        about, decision = self._identity, judgement.decision
+        return Verdict(
+            seq=seq,
+            boot_id=about.boot_id,
+            site=about.site,
+            line=about.station.line,
+            station=about.station.station,
+            part_id=judgement.frame.part_id,
+            captured_at=judgement.frame.captured_at,
+            decided_at=judgement.decided_at,
+            verdict=decision.outcome,
+            label=decision.label,
+            reason=decision.reason,
+            scores=decision.scores,
+            thresholds=self._model.decision.thresholds,
+            bundle=about.bundle,
+            model_sha256=about.model_sha256,
+            config_sha256=about.config_sha256,
+            timings_ms=judgement.timings_ms,
+        )
+
+    # --- supervision ------------------------------------------------------------------------------
+
+    def _guarded(self, stage: Callable[[], None]) -> None:
+        """Run a stage; whatever ends it ends the station, after the later stages have finished."""
+        try:
+            stage()
+        except BaseException as exc:  # noqa: BLE001 - supervision edge: `run` raises it again
+            if self._failure is None:
+                self._failure = exc
+            if not isinstance(exc, EdgeInspectError):
+                self._abandon.set()
+            self._stop.set()
+
+    def _put(self, to: queue.Queue[Item], item: Item) -> None:
+        """Wait for room, but not for a stage that has given up."""
+        while not self._recorded.is_set():
+            try:
+                to.put(item, timeout=_POLL_S)
+            except queue.Full:
+                continue
+            return
+
+    def _snapshot(self) -> Health:
+        self._health.set_problem("broker", self._publisher.problem)
+        return self._health.snapshot(
+            uptime_s=time.monotonic() - self._began,
+            pending=self._outbox.pending_count,
+            refused=self._outbox.refused_count,
+            connections=self._publisher.connections,
+        )
+
+    def _publish_health(self) -> None:
+        self._publisher.set_state(self._topics.health, self._snapshot().to_json().encode())
+
+
+@contextmanager
+def open_station(config: StationConfig, *, password: str | None = None) -> Iterator[Station]:
+    """A station ready to run: bundle verified and replayed, camera open, outbox locked.
+
+    Raises the BundleError, EngineError, CameraError, StateError or BrokerError of whatever refuses. An
+    unreachable broker refuses nothing: the station inspects meanwhile and delivers later.
+    """
+    station_id = StationId.parse(config.station)
+    topics = Topics(site=config.site, station=station_id)
+    with ExitStack() as resources:
+        bundle = open_bundle(config.bundle)
+        model = bundle.manifest.model
+        variant = bundle.variant(config.variant)
+        engine = resources.enter_context(
+            closing(open_engine(config.engine, bundle.model_file(variant), model, config.threads))
+        )
+        if config.engine != "null":
+            bundle.replay(engine, variant)
+        outbox = resources.enter_context(closing(Outbox(config.state_dir)))
+        publisher = open_publisher(
+            config.broker,
+            client_id=f"edge-inspect-{config.site}-{station_id}",
+            availability_topic=topics.availability,
+            password=password,
+        )
+        resources.callback(publisher.stop, timeout_s=1.0)
+        camera = resources.enter_context(closing(open_source(config.source)))
+        identity = Identity(
+            boot_id=str(uuid.uuid4()),
+            site=config.site,
+            station=station_id,
+            bundle=bundle.title,
+            model_sha256=bundle.manifest.files[variant.file],
+            config_sha256=config.sha256(),
+        )
+        yield Station(
+            identity=identity,
+            model=model,
+            camera=camera,
+            inspector=Inspector(engine, model),
+            outbox=outbox,
+            publisher=publisher,
+            topics=topics,
+            health=HealthLog(
+                boot_id=identity.boot_id,
+                site=config.site,
+                station=station_id,
+                bundle=bundle.title,
+                engine=engine.name,
+            ),
+            max_batch=config.max_batch,
+            max_wait_s=config.max_wait_ms / 1000,
+            frame_limit=config.frames,
+        )
