@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
-_FORM = re.compile(r"(?P<line>L\d{2})-(?P<station>S\d{1,2})")
+_FORM = re.compile(r"(?P<line>L[0-9]{2})-(?P<station>S[0-9]{1,2})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,94 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_runtime.config import load_config
+from edge_runtime.contracts.station_id import StationId
+from edge_runtime.errors import UsageError
+
+NEEDED = {"station": "L07-S3", "source": "simulated:gen3"}
+
+
+def test_flags_win_over_variables_which_win_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "station.toml"
+    file.write_text('station = "L01-S1"\nsource = "dir:/a"\nmax_batch = 2\nthreads = 3\n')
+    environment = {
+        "EDGE_INSPECT_MAX_BATCH": "4",
+        "EDGE_INSPECT_SOURCE": "dir:/b",
+        "HOME": "/home/x",
+    }
+    config = load_config({"source": "dir:/c", "threads": None}, environment, file)
+    assert (config.station, config.source) == ("L01-S1", "dir:/c")
+    assert (config.max_batch, config.threads) == (4, 3)
+
+
+def test_state_lies_where_systemd_or_the_user_keeps_it() -> None:
+    assert load_config(NEEDED, {"HOME": "/home/x"}, None).state_dir == Path(
+        "/home/x/.local/state/edge-inspect/L07-S3"
+    )
+    assert load_config(NEEDED, {"STATE_DIRECTORY": "/var/lib/e:/other"}, None).state_dir == Path(
+        "/var/lib/e"
+    )
+    environment = {"STATE_DIRECTORY": "/var/lib/e", "EDGE_INSPECT_STATE_DIR": "/data"}
+    assert load_config(NEEDED, environment, None).state_dir == Path("/data")
+
+
+def test_all_problems_are_reported_at_once_each_with_its_origin(tmp_path: Path) -> None:
+    file = tmp_path / "station.toml"
+    file.write_text('station = "L7"\nmax_bach = 2\n')
+    with pytest.raises(UsageError) as caught:
+        load_config({"threads": "many"}, {"EDGE_INSPECT_MAX_BATCH": "0"}, file)
+    message = str(caught.value)
+    assert "expected Lnn-Sn, for example L07-S3" in message
+    assert f"{file}: max_bach: no such key; did you mean max_batch?" in message
+    assert "EDGE_INSPECT_MAX_BATCH: Input should be greater than or equal to 1, got '0'" in message
+    assert "--threads:" in message
+    assert "--source: is required" in message
+    assert "\n" not in message
+
+
+def test_an_unknown_variable_is_refused_but_the_password_is_none_of_the_keys() -> None:
+    load_config(NEEDED, {"EDGE_INSPECT_MQTT_PASSWORD": "secret"}, None)
+    with pytest.raises(UsageError, match="EDGE_INSPECT_STATON: no such key; did you mean station"):
+        load_config(NEEDED, {"EDGE_INSPECT_STATON": "L01-S1"}, None)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"station = ", "not valid TOML"), (b"\xff\xfe", "not valid TOML")],
+)
+def test_a_file_that_is_no_toml_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
+    file = tmp_path / "station.toml"
+    file.write_bytes(content)
+    with pytest.raises(UsageError, match=words):
+        load_config(NEEDED, {}, file)
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no configuration file at"):
+        load_config(NEEDED, {}, tmp_path / "none.toml")
+    with pytest.raises(UsageError, match="cannot be read: Is a directory"):
+        load_config(NEEDED, {}, tmp_path)
+
+
+def test_the_hash_follows_the_configuration() -> None:
+    one, same = load_config(NEEDED, {}, None), load_config(NEEDED, {}, None)
+    other = load_config({**NEEDED, "max_batch": 3}, {}, None)
+    assert one.sha256() == same.sha256() != other.sha256()
+
+
+@given(line=st.integers(0, 99), station=st.integers(0, 99))
+def test_a_station_id_survives_the_round_trip(line: int, station: int) -> None:
+    text = f"L{line:02}-S{station}"
+    assert str(StationId.parse(text)) == text
+
+
+@given(st.text())
+def test_whatever_else_is_refused_with_the_expected_form(text: str) -> None:
+    import re
+
+    if not re.fullmatch(r"L\d\d-S\d\d?", text, re.ASCII):
+        with pytest.raises(ValueError, match="expected Lnn-Sn, for example L07-S3"):
+            StationId.parse(text)
