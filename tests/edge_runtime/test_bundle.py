@@ -9,6 +9,7 @@ from edge_runtime.contracts.manifest import ModelSpec
 from edge_runtime.engines.catalogue import open_engine
 from edge_runtime.engines.null import NullEngine
 from edge_runtime.errors import BundleError
+from tests.tiny_bundle import SIDE, model_spec
 
 
 def test_a_sound_bundle_opens_and_its_golden_frames_agree(make_bundle: Callable[..., Path]) -> None:
@@ -84,8 +85,6 @@ def test_an_unknown_variant_names_those_there_are(make_bundle: Callable[..., Pat
 def test_any_number_of_classes_runs_unchanged(
     make_bundle: Callable[..., Path], classes: int
 ) -> None:
-    from tests.edge_runtime.conftest import SIDE, model_spec
-
     spec: ModelSpec = model_spec(tuple(f"class{index}" for index in range(classes)))
     bundle = open_bundle(make_bundle(spec))
     variant = bundle.variant(None)

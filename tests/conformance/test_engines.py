@@ -1,0 +1,106 @@
+"""Every inference engine keeps the same promises, the null engine included."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_runtime.bundle import Bundle, open_bundle
+from edge_runtime.engines.base import InferenceEngine
+from edge_runtime.engines.catalogue import ENGINES, open_engine
+from edge_runtime.errors import EngineError
+
+SIDE = 32
+
+
+@pytest.fixture
+def bundle(make_bundle: Callable[..., Path]) -> Bundle:
+    return open_bundle(make_bundle())
+
+
+@pytest.fixture(params=sorted(ENGINES))
+def engine(request: pytest.FixtureRequest, bundle: Bundle) -> Iterator[InferenceEngine]:
+    model = bundle.model_file(bundle.variant(None))
+    with closing(open_engine(request.param, model, bundle.manifest.model, 1)) as engine:
+        yield engine
+
+
+@pytest.mark.parametrize("size", [1, 3, 8])
+def test_a_batch_of_any_size_gives_finite_logits_per_class(
+    engine: InferenceEngine, size: int
+) -> None:
+    batch = np.random.default_rng(0).integers(0, 256, (size, SIDE, SIDE, 3), np.uint8)
+    logits = engine.infer(batch)
+    assert logits.shape == (size, 3)
+    assert logits.dtype == np.float32
+    assert np.isfinite(logits).all()
+
+
+def test_the_answer_for_a_frame_does_not_depend_on_its_company(engine: InferenceEngine) -> None:
+    batch = np.random.default_rng(0).integers(0, 256, (4, SIDE, SIDE, 3), np.uint8)
+    together = engine.infer(batch)
+    apart = np.concatenate([engine.infer(frame[None]) for frame in batch])
+    np.testing.assert_allclose(together, apart, atol=1e-4)
+
+
+def test_an_earlier_answer_is_not_overwritten_by_a_later_one(engine: InferenceEngine) -> None:
+    dark = np.zeros((2, SIDE, SIDE, 3), np.uint8)
+    first = engine.infer(dark)
+    kept = first.copy()
+    engine.infer(np.full_like(dark, 255))
+    np.testing.assert_array_equal(first, kept)
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        np.zeros((0, SIDE, SIDE, 3), np.uint8),
+        np.zeros((1, SIDE, SIDE + 1, 3), np.uint8),
+        np.zeros((1, 3, SIDE, SIDE), np.uint8),
+        np.zeros((SIDE, SIDE, 3), np.uint8),
+        np.zeros((1, SIDE, SIDE, 3), np.float32),
+    ],
+)
+def test_a_batch_of_the_wrong_form_is_refused(engine: InferenceEngine, batch: np.ndarray) -> None:
+    with pytest.raises(EngineError, match=r"expected a batch \(N >= 1, 32, 32, 3\) uint8, got"):
+        engine.infer(batch)
+
+
+def test_closing_twice_is_allowed_and_using_it_then_is_an_error(engine: InferenceEngine) -> None:
+    engine.close()
+    engine.close()
+    with pytest.raises(EngineError, match="closed"):
+        engine.infer(np.zeros((1, SIDE, SIDE, 3), np.uint8))
+
+
+def test_an_engine_says_its_name(engine: InferenceEngine) -> None:
+    assert engine.name.partition(" ")[0] in ENGINES
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_a_file_that_is_no_model_is_refused_in_one_line(
+    name: str, bundle: Bundle, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"not a model")
+    with pytest.raises(EngineError, match="refuses") as caught:
+        open_engine(name, broken, bundle.manifest.model, 1)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_engine_names_the_choices(bundle: Bundle) -> None:
+    with pytest.raises(EngineError, match="choose one of onnxruntime, openvino, null"):
+        open_engine("abacus", Path("x"), bundle.manifest.model, 1)
+
+
+def test_a_model_that_does_not_fit_its_manifest_is_refused(bundle: Bundle) -> None:
+    spec = bundle.manifest.model.model_copy(update={"labels": ("a", "b")})
+    with (
+        closing(
+            open_engine("onnxruntime", bundle.model_file(bundle.variant(None)), spec, 1)
+        ) as engine,
+        pytest.raises(EngineError, match="do not belong together"),
+    ):
+        engine.infer(np.zeros((1, SIDE, SIDE, 3), np.uint8))

@@ -1,0 +1,122 @@
+"""What leaves the process is pinned: golden payloads, and schemas that match the contracts."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from edge_runtime.contracts.base import Contract
+from edge_runtime.contracts.frame import Frame
+from edge_runtime.contracts.health import Health, Latency
+from edge_runtime.contracts.manifest import DecisionRule, InputSpec, ModelSpec, Thresholds
+from edge_runtime.contracts.schemas import schemas
+from edge_runtime.contracts.verdict import Outcome, Timings, Verdict
+
+ROOT = Path(__file__).parents[3]
+GOLDEN = ROOT / "tests" / "golden"
+
+VERDICT = Verdict(
+    seq=1042,
+    boot_id="0b7c1f62-8f0e-4d59-9d6e-0f1c6d1c2b3a",
+    site="voltforge",
+    line="L07",
+    station="S3",
+    part_id="M2601-000123-2",
+    captured_at=datetime(2026, 1, 15, 8, 30, 0, 123456, tzinfo=UTC),
+    decided_at=datetime(2026, 1, 15, 9, 30, 0, 150000, tzinfo=timezone(timedelta(hours=1))),
+    verdict=Outcome.DEFECT,
+    label="micro_crack",
+    scores={"no_defect": 0.02, "micro_crack": 0.98},
+    thresholds=Thresholds(review_from=0.3, defect_from=0.5),
+    bundle="weld-seam/1.0.0",
+    model_sha256="a" * 64,
+    config_sha256="b" * 64,
+    timings_ms=Timings(wait=1.5, preprocess=0.4, infer=6.1, publish=4.2),
+)
+HEALTH = Health(
+    boot_id=VERDICT.boot_id,
+    site="voltforge",
+    line="L07",
+    station="S3",
+    at=VERDICT.captured_at,
+    uptime_s=12.5,
+    bundle=VERDICT.bundle,
+    engine="onnxruntime 1.23",
+    frames=10,
+    verdicts={Outcome.OK: 7, Outcome.DEFECT: 1, Outcome.REVIEW: 1, Outcome.NOT_INSPECTED: 1},
+    acknowledged=9,
+    pending=1,
+    refused=0,
+    connections=1,
+    latency=Latency(p50_ms=14.0, p99_ms=21.5, frames=9),
+    problem=None,
+)
+MODEL = ModelSpec(
+    labels=("no_defect", "micro_crack"),
+    input=InputSpec(),
+    decision=DecisionRule(ok_labels=("no_defect",), thresholds=VERDICT.thresholds),
+    provenance={"backbone": "tf_efficientnet_lite0"},
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "contract"), [("verdict", VERDICT), ("health", HEALTH), ("model-spec", MODEL)]
+)
+def test_the_wire_form_is_the_golden_one_and_reads_back(name: str, contract: Contract) -> None:
+    golden = (GOLDEN / f"{name}.json").read_text(encoding="utf-8")
+    assert contract.to_json(indent=2) + "\n" == golden
+    assert type(contract).model_validate_json(golden) == contract
+
+
+@pytest.mark.parametrize("name", sorted(schemas()))
+def test_the_published_schema_is_generated_from_the_contract(name: str) -> None:
+    published = (ROOT / "docs" / "schemas" / name).read_text(encoding="utf-8")
+    assert published == schemas()[name], "run `make schemas`"
+
+
+def test_unknown_fields_and_changes_are_refused() -> None:
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        Thresholds.model_validate({"review_from": 0.1, "defect_from": 0.2, "colour": 3})
+    with pytest.raises(ValidationError, match="frozen"):
+        VERDICT.seq = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"seq": 0}, "greater than or equal to 1"),
+        ({"captured_at": datetime(2026, 1, 1)}, "expected a time with a zone"),  # noqa: DTZ001
+        ({"model_sha256": "xyz"}, "should match pattern"),
+        ({"site": "a/b"}, "should match pattern"),
+        ({"scores": {"a": 1.5}}, "less than or equal to 1"),
+    ],
+)
+def test_a_verdict_that_cannot_be_is_refused(change: dict[str, object], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        Verdict.model_validate({**VERDICT.model_dump(by_alias=True), **change})
+
+
+def test_a_model_spec_must_be_consistent() -> None:
+    for change, words in (
+        ({"labels": ("a", "a")}, "labels repeat"),
+        ({"labels": ("a", "b")}, "ok_labels name no class"),
+        ({"labels": ("no_defect",)}, "at least 2"),
+    ):
+        with pytest.raises(ValidationError, match=words):
+            ModelSpec.model_validate({**MODEL.model_dump(), **change})
+    with pytest.raises(ValidationError, match="must not lie above"):
+        Thresholds(review_from=0.6, defect_from=0.5)
+
+
+def test_a_frame_checks_its_time_and_pixels() -> None:
+    with pytest.raises(ValueError, match="needs a time zone"):
+        Frame(part_id="p", captured_at=datetime(2026, 1, 1), arrived=0.0, image=b"")  # noqa: DTZ001
+    with pytest.raises(ValueError, match=r"expected pixels .* got \(4, 4\) uint8"):
+        Frame(
+            part_id="p",
+            captured_at=datetime(2026, 1, 1, tzinfo=UTC),
+            arrived=0.0,
+            image=np.zeros((4, 4), np.uint8),
+        )
