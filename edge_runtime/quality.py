@@ -3,8 +3,9 @@
 Owns the decision whether a frame can be inspected at all. Values in, values out; no clock, no counters,
 any thread. Every rejection becomes a verdict `not_inspected` with the reason, never silence.
 
-A reason begins with a code that does not change (`undecodable`, `tiny`, `blank`), then a colon and what
-was seen. Focus, exposure and occlusion are not judged here: their limits must come from training data.
+A reason begins with a code that does not change (`unreadable`, `undecodable`, `tiny`, `blank`), then a
+colon and what was seen. Focus, exposure and occlusion are not judged here: their limits must come from
+training data.
 """
 
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from edge_runtime.contracts.frame import Frame, Pixels
+from edge_runtime.contracts.frame import Frame, Pixels, Unreadable
 from edge_runtime.contracts.manifest import InputSpec
 from edge_runtime.decoding import Undecodable, decode
 from edge_runtime.preprocessing import fit
@@ -45,18 +46,20 @@ class Rejected:
 
 def admit(frame: Frame, spec: InputSpec) -> Admitted | Rejected:
     """Decode, check and resize one frame; raises nothing for whatever image it holds."""
-    if isinstance(frame.image, bytes):
-        try:
-            pixels = decode(frame.image)
-        except Undecodable as error:
-            return Rejected(f"undecodable: {error.reason}")
-    else:
-        pixels = frame.image
+    match frame.image:
+        case Unreadable(reason):
+            return Rejected(f"unreadable: {reason}")
+        case bytes(data):
+            try:
+                pixels = decode(data)
+            except Undecodable as error:
+                return Rejected(f"undecodable: {error.reason}")
+        case _:
+            pixels = frame.image
     height, width = pixels.shape[:2]
     if min(height, width) < MIN_SIDE:
         return Rejected(f"tiny: {width}x{height} pixels, shorter side below {MIN_SIDE}")
-    fitted = fit(pixels, spec)
-    return _judge_contrast(fitted)
+    return _judge_contrast(fit(pixels, spec))
 
 
 def _judge_contrast(pixels: Pixels) -> Admitted | Rejected:

@@ -11,12 +11,21 @@ Pixels: TypeAlias = npt.NDArray[np.uint8]
 """An image: shape (height, width, 3), dtype uint8, channel order RGB."""
 
 
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """In place of an image: the source knows of the part but could not get at its picture."""
+
+    reason: str
+    """What the source met, in a few words: `permission denied`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
     """One exposure of one part.
 
-    `image` is either the bytes of an encoded file (JPEG, PNG, BMP or TIFF; possibly damaged, since
-    judging that is the frame gate's work and not the camera's) or decoded `Pixels`.
+    `image` is the bytes of an encoded file (JPEG, PNG, BMP or TIFF; possibly damaged, since judging that
+    is the frame gate's work and not the camera's), decoded `Pixels`, or `Unreadable`: the part was there
+    and must be answered for.
     """
 
     part_id: str
@@ -25,7 +34,7 @@ class Frame:
     """When it was exposed or, where the source cannot say, when it arrived; UTC."""
     arrived: float
     """When this process received it; monotonic clock, seconds."""
-    image: bytes | Pixels
+    image: bytes | Pixels | Unreadable
 
     def __post_init__(self) -> None:
         if self.captured_at.tzinfo is None:

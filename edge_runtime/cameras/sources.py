@@ -1,0 +1,198 @@
+"""Which source a text asks for: `simulated:gen3?seed=7`, `dir:PATH?watch=1`, `opencv:0`, `rtsp://...`.
+
+Owns the grammar and the table of schemes. `parse_source` does no I/O, so that a configuration is checked
+without touching a camera; `open_source` imports the one adapter that is needed and opens it.
+
+A text without a scheme is the path of a video file. The part from the last `?` on is parameters, except
+in addresses of the network, which keep theirs. Nothing is percent-decoded.
+"""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TypeAlias
+
+from edge_runtime.cameras.address import masked
+from edge_runtime.cameras.base import CameraSource
+from edge_runtime.errors import CameraError
+
+Parameter: TypeAlias = int | float | bool
+
+_EXPECTED = (
+    "expected simulated:GENERATION, dir:PATH, opencv:INDEX, rtsp://..., http://..., https://..., "
+    "or the path of a video file"
+)
+_SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?P<rest>.*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSpec:
+    """A source that was asked for in a form that makes sense; whether it is there, opening tells."""
+
+    scheme: str
+    """A key of the table of schemes."""
+    target: str
+    """A generation, folder, device index, address or file: what the scheme says."""
+    parameters: Mapping[str, Parameter]
+    """Those that were given; for the others the source's own defaults hold."""
+
+
+def parse_source(text: str) -> SourceSpec:
+    """Read the text form; raises CameraError that names the choices."""
+    match = _SCHEME.fullmatch(text)
+    scheme = match["scheme"].lower() if match else "file"
+    entry = _SCHEMES.get(scheme)
+    if entry is None:
+        raise CameraError(f"source {masked(text)!r} has the unknown scheme {scheme!r}: {_EXPECTED}")
+    if entry.address:
+        return SourceSpec(scheme=scheme, target=text, parameters=MappingProxyType({}))
+    rest = match["rest"] if match else text
+    target, mark, query = rest.rpartition("?") if entry.parameters else (rest, "", "")
+    if not mark:
+        target, query = rest, ""
+    if not target:
+        raise CameraError(f"source {text!r} names nothing: {_EXPECTED}")
+    entry.check(target)
+    return SourceSpec(
+        scheme=scheme, target=target, parameters=MappingProxyType(_parameters(query, text, entry))
+    )
+
+
+def open_source(text: str) -> CameraSource:
+    """Parse and open; raises CameraError that says what to do."""
+    spec = parse_source(text)
+    return _SCHEMES[spec.scheme].open(spec)
+
+
+# --- parameters ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parameter:
+    """How one parameter is read: ValueError from `read` means that the value is none of `expected`."""
+
+    read: Callable[[str], Parameter]
+    expected: str
+
+
+def _number(lowest: float, highest: float) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        value = float(text)
+        if not lowest <= value <= highest or math.isinf(value):
+            raise ValueError
+        return value
+
+    return read
+
+
+def _whole(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError
+    return int(text)
+
+
+def _switch(text: str) -> bool:
+    return ("0", "1").index(text) == 1
+
+
+def _parameters(query: str, text: str, entry: "_Scheme") -> dict[str, Parameter]:
+    given: dict[str, Parameter] = {}
+    for item in filter(None, query.split("&")):
+        name, _, value = item.partition("=")
+        parameter = entry.parameters.get(name)
+        if parameter is None:
+            known = ", ".join(entry.parameters)
+            raise CameraError(
+                f"source {text!r} has the unknown parameter {name!r}: choose from {known}"
+            )
+        if name in given:
+            raise CameraError(f"source {text!r} gives {name!r} twice: give it once")
+        try:
+            given[name] = parameter.read(value)
+        except ValueError:
+            raise CameraError(
+                f"source {text!r} has {name}={value}: expected {parameter.expected}"
+            ) from None
+    return given
+
+
+# --- the table -----------------------------------------------------------------------------------
+
+
+def _check_anything(target: str) -> None:
+    """Any text may be a path; opening tells."""
+
+
+def _check_generation(target: str) -> None:
+    from edge_runtime.simulation.generations import GENERATIONS
+
+    if target not in GENERATIONS:
+        raise CameraError(
+            f"source simulated:{target} names no generation: choose one of {', '.join(GENERATIONS)}"
+        )
+
+
+def _check_index(target: str) -> None:
+    if not (target.isascii() and target.isdigit()):
+        raise CameraError(f"source opencv:{target} names no device: expected an index, as opencv:0")
+
+
+def _open_simulated(spec: SourceSpec) -> CameraSource:
+    from edge_runtime.cameras.simulated import SimulatedCamera
+
+    return SimulatedCamera(generation=spec.target, **spec.parameters)
+
+
+def _open_directory(spec: SourceSpec) -> CameraSource:
+    from edge_runtime.cameras.directory import DirectoryCamera
+
+    return DirectoryCamera(spec.target, watch=bool(spec.parameters.get("watch", False)))
+
+
+def _open_device(spec: SourceSpec) -> CameraSource:
+    from edge_runtime.cameras.opencv import OpenCvCamera
+
+    return OpenCvCamera(int(spec.target))
+
+
+def _open_video(spec: SourceSpec) -> CameraSource:
+    from edge_runtime.cameras.opencv import OpenCvCamera
+
+    return OpenCvCamera(spec.target)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scheme:
+    open: Callable[[SourceSpec], CameraSource]
+    check: Callable[[str], None] = _check_anything
+    parameters: Mapping[str, _Parameter] = MappingProxyType({})
+    address: bool = False
+    """The whole text, scheme and query included, is what the adapter is given."""
+
+
+_SIMULATED_PARAMETERS = MappingProxyType(
+    {
+        "seed": _Parameter(read=_whole, expected="a whole number from 0"),
+        "rate": _Parameter(read=_number(0.001, 100_000), expected="parts per second, above 0"),
+        "defects": _Parameter(read=_number(0, 1), expected="a share from 0 to 1"),
+    }
+)
+_SCHEMES: Mapping[str, _Scheme] = MappingProxyType(
+    {
+        "simulated": _Scheme(
+            open=_open_simulated, check=_check_generation, parameters=_SIMULATED_PARAMETERS
+        ),
+        "dir": _Scheme(
+            open=_open_directory,
+            parameters=MappingProxyType({"watch": _Parameter(read=_switch, expected="0 or 1")}),
+        ),
+        "opencv": _Scheme(open=_open_device, check=_check_index),
+        "file": _Scheme(open=_open_video),
+        "rtsp": _Scheme(open=_open_video, address=True),
+        "rtsps": _Scheme(open=_open_video, address=True),
+        "http": _Scheme(open=_open_video, address=True),
+        "https": _Scheme(open=_open_video, address=True),
+    }
+)
