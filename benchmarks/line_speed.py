@@ -1,0 +1,185 @@
+"""What the daemon costs over the bare engine, and what INT8 gains: `python benchmarks/line_speed.py`.
+
+The daemon runs as its own process on a folder of JPEG crops, with its durable outbox and a private
+mosquitto; its throughput is what a subscriber at the MES sees. The bare loop runs the same variant in
+the same engine at the same batch and threads on frames decoded beforehand. The sides take turns.
+"""
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.setting import setting, write_result
+from edge_runtime.bundle import Bundle, open_bundle
+from edge_runtime.cameras.sources import open_source
+from edge_runtime.decoding import decode
+from edge_runtime.engines.catalogue import open_engine
+from edge_runtime.mes.links import open_subscriber
+from edge_runtime.mes.private_broker import PrivateBroker
+
+TOPICS = "inspection/bench/L01/S1"
+
+
+def write_crops(folder: Path, count: int) -> None:
+    """A folder of clean Gen-3 crops."""
+    with closing(open_source("simulated:gen3?seed=11&rate=0&defects=0.2")) as camera:
+        written = 0
+        while written < count:
+            frame = camera.read(1.0)
+            if frame is not None and isinstance(frame.image, bytes):
+                (folder / f"{written:05}.jpg").write_bytes(frame.image)
+                written += 1
+
+
+def bare_loop(
+    bundle: Bundle, precision: str, engine: str, frames: np.ndarray, batch: int, threads: int
+) -> float:
+    """Images per second of the engine alone."""
+    variant = bundle.variant(precision)
+    with closing(
+        open_engine(engine, bundle.model_file(variant), bundle.manifest.model, threads)
+    ) as model:
+        for start in range(0, 4 * batch, batch):
+            model.infer(frames[start : start + batch])
+        began = time.perf_counter()
+        for start in range(0, len(frames) - batch + 1, batch):
+            model.infer(frames[start : start + batch])
+        return len(frames) // batch * batch / (time.perf_counter() - began)
+
+
+def daemon(
+    crops: Path, count: int, broker: str, precision: str, engine: str, batch: int, threads: int
+) -> dict[str, float]:
+    """Images per second at the MES, seconds from exec to `online`, and peak RSS of the daemon."""
+    state = Path(tempfile.mkdtemp(prefix="line-speed-"))
+    command = [
+        *(sys.executable, "-m", "edge_runtime.cli"),
+        *("--station", "L01-S1", "--site", "bench", "--bundle", "demo", "--variant", precision),
+        *("--engine", engine, "--threads", str(threads), "--max-batch", str(batch)),
+        *("--source", f"dir:{crops}", "--broker", broker, "--state-dir", str(state)),
+    ]
+    try:
+        with closing(open_subscriber(broker, f"{TOPICS}/#", password=None)) as mes:
+            began = time.perf_counter()
+            process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+            online, times, peak = None, [], 0
+            while len(times) < count:
+                message = mes.receive(20.0)
+                now = time.perf_counter()
+                if message is None:
+                    raise SystemExit(f"the daemon fell silent: {process.stderr.read()}")  # type: ignore[union-attr]
+                if message.topic.endswith("/availability") and message.payload == b"online":
+                    online = now - began
+                    peak = peak_rss_kb(process.pid)
+                elif message.topic.endswith("/verdict"):
+                    times.append(now)
+                    if len(times) % 50 == 0:
+                        peak = max(peak, peak_rss_kb(process.pid))
+            process.wait(30)
+    finally:
+        shutil.rmtree(state, ignore_errors=True)
+    skip = count // 5  # start-up and warm-up
+    return {
+        "images_per_s": (count - skip - 1) / (times[-1] - times[skip]),
+        "online_s": online if online is not None else float("nan"),
+        "peak_rss_mb": peak / 1024,
+    }
+
+
+def peak_rss_kb(pid: int) -> int:
+    """High-water mark of a process's resident memory, kB; 0 once it is gone."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    return next(
+        (int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")), 0
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--frames", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--engine", default="onnxruntime")
+    arguments = parser.parse_args()
+    about = setting("onnxruntime", "numpy", "opencv-python-headless", "paho-mqtt")
+    bundle = open_bundle("demo")
+    crops = Path(tempfile.mkdtemp(prefix="line-speed-crops-"))
+    rows: dict[str, list[float]] = {
+        key: [] for key in ("bare_int8", "bare_float32", "daemon_int8", "online_s", "peak_rss_mb")
+    }
+    try:
+        write_crops(crops, arguments.frames)
+        frames = decodable(crops, bundle)
+        how = (arguments.engine, frames, arguments.batch, arguments.threads)
+        with PrivateBroker() as broker:
+            for _ in range(arguments.rounds):
+                rows["bare_int8"].append(bare_loop(bundle, "int8", *how))
+                seen = daemon(
+                    crops,
+                    arguments.frames,
+                    broker.address,
+                    "int8",
+                    arguments.engine,
+                    arguments.batch,
+                    arguments.threads,
+                )
+                rows["daemon_int8"].append(seen["images_per_s"])
+                rows["online_s"].append(seen["online_s"])
+                rows["peak_rss_mb"].append(seen["peak_rss_mb"])
+                rows["bare_float32"].append(bare_loop(bundle, "float32", *how))
+    finally:
+        shutil.rmtree(crops, ignore_errors=True)
+    report(about, vars(arguments), rows)
+
+
+def decodable(crops: Path, bundle: Bundle) -> np.ndarray:
+    """The crops that decode to the model's size, (N, height, width, 3) uint8."""
+    size = bundle.manifest.model.input
+    frames = []
+    for file in sorted(crops.iterdir()):
+        try:
+            pixels = decode(file.read_bytes())
+        except ValueError:
+            continue  # a corrupt crop: the daemon answers it, the bare engine never sees it
+        if pixels.shape[:2] == (size.height, size.width):
+            frames.append(pixels)
+    return np.stack(frames)
+
+
+def report(
+    about: dict[str, object], options: dict[str, object], rows: dict[str, list[float]]
+) -> None:
+    """Print the table and write the JSON."""
+
+    def ratio(over: str, under: str) -> float:
+        return statistics.median(a / b for a, b in zip(rows[over], rows[under], strict=True))
+
+    ratios = {
+        "daemon over bare engine, INT8": ratio("daemon_int8", "bare_int8"),
+        "INT8 over float32, bare engine": ratio("bare_int8", "bare_float32"),
+    }
+    medians = {key: statistics.median(values) for key, values in rows.items()}
+    for name, value in {**ratios, **medians}.items():
+        print(f"{name:<34} {value:10.3f}")
+    path = write_result(
+        "line-speed",
+        {**about, "options": options, "ratios": ratios, "medians": medians, "rounds": rows},
+    )
+    print(f"written to {os.path.relpath(path)}")
+
+
+if __name__ == "__main__":
+    main()
