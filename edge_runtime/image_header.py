@@ -29,10 +29,11 @@ _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_PIXEL_CHUNKS = frozenset((b"IHDR", b"PLTE", b"IDAT", b"IEND"))
 
 _TIFF_INTEGERS: Mapping[int, str] = MappingProxyType(
-    {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 16: "Q", 17: "q"}
+    {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i"}
 )
 _TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_BITS, _TIFF_ORIENTATION, _TIFF_SAMPLES = 256, 257, 258, 274, 277
 _TIFF_TILE_WIDTH, _TIFF_TILE_HEIGHT, _TIFF_EXTRA_SAMPLES = 322, 323, 338
+_TIFF_NEEDED = frozenset((256, 257, 258, 274, 277, 322, 323, 338))
 
 
 class Undecodable(ValueError):  # noqa: N818 - a bad frame is an answer, not a user's mistake
@@ -161,38 +162,29 @@ def _read_bmp(data: bytes) -> ImageHeader:
 
 
 def _read_tiff(data: bytes) -> ImageHeader:
-    """Read the first image's directory; classic and BigTIFF, either byte order.
+    """Read the first image's directory, in either byte order; no BigTIFF, which starts at 4 GB.
 
     OpenCV obeys a TIFF's orientation whatever its flags say, and multiplies colours by an unassociated
     alpha channel. Both tags are made neutral in a copy, so that all formats keep the same rules.
     """
     order = "<" if data[:2] == b"II" else ">"
-    big = data[2:4] in (b"+\0", b"\0+")
-    (start,) = (
-        struct.unpack_from(order + "Q", data, 8)
-        if big
-        else struct.unpack_from(order + "I", data, 4)
-    )
-    (entries,) = struct.unpack_from(order + ("Q" if big else "H"), data, start)
-    first, step, inline = (start + 8, 20, 8) if big else (start + 2, 12, 4)
-    if first + entries * step > len(data):
+    (start,) = struct.unpack_from(order + "I", data, 4)
+    (entries,) = struct.unpack_from(order + "H", data, start)
+    first, stop = start + 2, start + 2 + 12 * entries
+    if stop > len(data):
         raise Undecodable("truncated TIFF")
     values: dict[int, int] = {}
     neutral: list[tuple[int, str]] = []
-    for entry in range(first, first + entries * step, step):
-        tag, kind, count = struct.unpack_from(order + ("HHQ" if big else "HHI"), data, entry)
-        code = _TIFF_INTEGERS.get(kind)
-        if code is None:
-            continue
-        code = order + code
-        position = entry + step - inline
-        if count * struct.calcsize(code) > inline:
-            (position,) = struct.unpack_from(order + ("Q" if big else "I"), data, position)
-        if tag in _TIFF_NEEDED:
+    for entry in range(first, stop, 12):
+        tag, kind, count, offset = struct.unpack_from(order + "HHII", data, entry)
+        code = order + _TIFF_INTEGERS.get(kind, "")
+        size = struct.calcsize(code)
+        position = entry + 8 if count * size <= 4 else offset
+        if tag in _TIFF_NEEDED and size:
             (value,) = struct.unpack_from(code, data, position)
             values[tag] = max(value, values.get(tag, 0))  # of a repeated tag the worst counts
-        if tag in (_TIFF_ORIENTATION, _TIFF_EXTRA_SAMPLES) and values[tag] != 1:
-            neutral.append((position, code))
+            if tag in (_TIFF_ORIENTATION, _TIFF_EXTRA_SAMPLES) and value != 1:
+                neutral.append((position, code))
     if values.get(_TIFF_SAMPLES, 1) > 4 or values.get(_TIFF_BITS, 1) > 16:
         raise Undecodable(
             f"unsupported TIFF: {values.get(_TIFF_SAMPLES, 1)} samples of "
@@ -209,18 +201,6 @@ def _read_tiff(data: bytes) -> ImageHeader:
     return replace(header, data=bytes(copy))
 
 
-_TIFF_NEEDED = frozenset(
-    (
-        _TIFF_WIDTH,
-        _TIFF_HEIGHT,
-        _TIFF_BITS,
-        _TIFF_ORIENTATION,
-        _TIFF_SAMPLES,
-        _TIFF_TILE_WIDTH,
-        _TIFF_TILE_HEIGHT,
-        _TIFF_EXTRA_SAMPLES,
-    )
-)
 _READERS: Mapping[bytes, Callable[[bytes], ImageHeader]] = MappingProxyType(
     {
         b"\xff\xd8\xff": _read_jpeg,
@@ -228,8 +208,6 @@ _READERS: Mapping[bytes, Callable[[bytes], ImageHeader]] = MappingProxyType(
         b"BM": _read_bmp,
         b"II*\0": _read_tiff,
         b"MM\0*": _read_tiff,
-        b"II+\0": _read_tiff,
-        b"MM\0+": _read_tiff,
     }
 )
 _NAMES: Mapping[Callable[[bytes], ImageHeader], str] = MappingProxyType(

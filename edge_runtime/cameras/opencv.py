@@ -1,6 +1,7 @@
 """Cameras, streams and video files through OpenCV; the one place where BGR becomes RGB.
 
-Owns the translation of OpenCV's silent failures into one line. Used by one thread.
+Owns the translation of OpenCV's silent failures into one line. Used by one thread. FFmpeg, beneath it,
+may still print a line of its own to standard error; only the environment could forbid that.
 
 `read` may take longer than its caller allows: a device's driver can block for as long as it likes
 (OpenCV issue 22677), and of a stream OpenCV takes its time limit only when it is opened. Until capture
@@ -139,5 +140,7 @@ def _why_closed(target: int | str, described: str) -> str:
         )
         return f"{described} cannot be opened: {mend}"
     devices = sorted(path.name.removeprefix("video") for path in Path("/dev").glob("video[0-9]*"))
-    present = f"there are {', '.join(devices)}" if devices else "this machine has none"
-    return f"{described} cannot be opened: {present} (/dev/video*); is it in use or not permitted?"
+    if str(target) in devices:
+        return f"{described} cannot be opened: close what else uses it, and join the group video"
+    present = f"there are {', '.join(devices)}" if devices else "no camera is connected"
+    return f"{described} cannot be opened: {present} (looked for /dev/video{target})"
