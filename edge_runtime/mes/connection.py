@@ -1,0 +1,239 @@
+"""One MQTT v5 connection through paho, from the attempt to its end.
+
+Driven by a single thread, which alone touches paho: select, read, write, keep-alive. A connection
+is used once; the next attempt makes a new one, so nothing of a failed attempt reaches it.
+"""
+
+import selectors
+import socket
+import time
+from contextlib import suppress
+from typing import Any, Final
+
+from paho.mqtt import client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from edge_runtime.mes.address import PASSWORD_VARIABLE, MqttAddress
+from edge_runtime.mes.window import OFFLINE, Outgoing
+
+KEEP_ALIVE_S: Final = 15
+_SESSION_EXPIRY_S: Final = 24 * 3600
+_CONNECT_TIMEOUT_S: Final = 5.0
+_ANSWER_TIMEOUT_S: Final = 30.0
+"""A broker that acknowledges nothing for so long is left and tried anew: MQTT v5 re-sends only
+then."""
+_FAREWELL_S: Final = 1.0
+
+_TAKEN_OVER: Final = 0x8E
+_BAD_CREDENTIALS: Final = frozenset({0x86, 0x87, 0x8C})
+_OVER_MESSAGE: Final = frozenset({0x81, 0x82, 0x83, 0x90, 0x95, 0x99})
+"""Reasons of a DISCONNECT that blame what was sent: malformed, too large, bad topic or payload."""
+
+
+class Connection:
+    """A connection attempt of a publisher and, if accepted, the connection."""
+
+    def __init__(
+        self, address: MqttAddress, client_id: str, will_topic: str, password: str | None
+    ) -> None:
+        self.accepted = False
+        """The broker answered CONNECT with success; stays True after the end."""
+        self.ended = "closed the connection before accepting it"
+        """Why it is over, in words for a user; meaningful once `alive` is False."""
+        self.over_message = False
+        """The broker ended it because of what was sent."""
+        self.taken_over = False
+        """The broker ended it because another client came with the same id."""
+        self.quota = 0
+        """Unanswered messages that the broker allows: its Receive Maximum."""
+        self._address = address
+        self._largest: int | None = None
+        self._given_up = False
+        self._on_wire: dict[int, Outgoing] = {}
+        self._answers: list[tuple[Outgoing, str | None]] = []
+        self._selector = selectors.DefaultSelector()
+        self._quiet_since = time.monotonic()
+        self._client = new_client(client_id, address, password)
+        # 0 lifts paho's own limit: the window counts, and paho need not scan its queue at each PUBACK.
+        self._client.max_inflight_messages = 0
+        self._client.will_set(will_topic, OFFLINE, qos=1, retain=True)
+        self._client.on_connect = self._on_connect
+        self._client.on_publish = self._on_publish
+        self._client.on_disconnect = self._on_disconnect
+
+    @property
+    def alive(self) -> bool:
+        """From a successful `open` until the end, accepted or not yet."""
+        return not self._given_up and self._client.socket() is not None
+
+    def open(self) -> None:
+        """Reach the host and send CONNECT; `serve` sees the answer. A failure leaves it not
+        alive."""
+        try:
+            self._client.connect(
+                self._address.host,
+                self._address.port,
+                keepalive=KEEP_ALIVE_S,
+                clean_start=False,
+                properties=session_properties(),
+            )
+        except OSError as exc:
+            self.ended = f"cannot be reached: {exc.strerror or exc}"
+            return
+        link = self._client.socket()
+        if isinstance(link, socket.socket):
+            # Verdicts are small and each waits for its answer: Nagle's delay would be felt in full.
+            link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def serve(self, wakened: socket.socket, timeout_s: float) -> None:
+        """Wait for the network or the wake-up socket, and handle what came."""
+        link: Any = self._client.socket()
+        events = selectors.EVENT_READ
+        if self._client.want_write():
+            events |= selectors.EVENT_WRITE
+        if not self._selector.get_map():
+            self._selector.register(wakened, selectors.EVENT_READ)
+            self._selector.register(link, events)
+        elif self._selector.get_key(link).events != events:
+            self._selector.modify(link, events)
+        for key, ready in self._selector.select(timeout_s):
+            if key.fileobj is wakened:
+                with suppress(BlockingIOError):
+                    wakened.recv(4096)
+                continue
+            if ready & selectors.EVENT_READ:
+                self._heed(self._client.loop_read())
+            if ready & selectors.EVENT_WRITE:
+                self._heed(self._client.loop_write())
+        self._heed(self._client.loop_misc())
+        self._check_patience()
+
+    def send(self, item: Outgoing) -> str | None:
+        """Send one message; the refusal if it cannot be sent to this broker at all."""
+        # Fixed header of up to 5 bytes, topic with its length, packet identifier, no properties.
+        size = 5 + 2 + len(item.topic.encode()) + 2 + 1 + len(item.payload)
+        if self._largest is not None and size > self._largest:
+            return f"message of {size} bytes, but the broker takes at most {self._largest}"
+        if not self._on_wire:
+            self._quiet_since = time.monotonic()
+        retain = item.seq is None
+        info = self._client.publish(item.topic, item.payload, qos=1, retain=retain)
+        self._on_wire[info.mid] = item
+        return None
+
+    def take_answers(self) -> list[tuple[Outgoing, str | None]]:
+        """Messages answered since the last call, each with its refusal or None."""
+        answers, self._answers = self._answers, []
+        return answers
+
+    def bid_farewell(self) -> None:
+        """Disconnect in order: the broker then keeps the last will to itself."""
+        self._client.disconnect()
+        deadline = time.monotonic() + _FAREWELL_S
+        while self.alive and self._client.want_write() and time.monotonic() < deadline:
+            self._client.loop_write()
+
+    def drop(self) -> None:
+        """Close the socket if it is still open, and let go of everything."""
+        self._given_up = True
+        link = self._client.socket()
+        if link is not None:
+            link.close()
+        self._selector.close()
+        # Callbacks tie client and connection into a cycle, which would wait for the garbage collector.
+        self._client.on_connect = self._client.on_publish = self._client.on_disconnect = None
+
+    def _heed(self, result: MQTTErrorCode) -> None:
+        if result is MQTTErrorCode.MQTT_ERR_PROTOCOL and self.accepted:
+            # paho could not read an answer; mosquitto's PUBACK 0x95 (too large) is one it does not know.
+            self.over_message = True
+            self.ended = "sent an answer that could not be read (protocol error)"
+
+    def _check_patience(self) -> None:
+        quiet_s = time.monotonic() - self._quiet_since
+        if not self.accepted and quiet_s > _CONNECT_TIMEOUT_S:
+            self._give_up(f"has not answered CONNECT within {_CONNECT_TIMEOUT_S:.0f} s")
+        elif self._on_wire and quiet_s > _ANSWER_TIMEOUT_S:
+            self._give_up(f"has acknowledged nothing for {_ANSWER_TIMEOUT_S:.0f} s")
+
+    def _give_up(self, why: str) -> None:
+        if self.alive:
+            self._given_up = True
+            self.ended = why
+
+    def _on_connect(
+        self,
+        _client: paho.Client,
+        _userdata: object,
+        _flags: paho.ConnectFlags,
+        reason: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        # paho calls this for a refusal as well.
+        if reason.is_failure:
+            self.ended = refusal_text(reason)
+            return
+        self.quota = getattr(properties, "ReceiveMaximum", 65_535)
+        self._largest = getattr(properties, "MaximumPacketSize", None)
+        self.accepted = True
+        self.ended = "lost the connection"
+
+    def _on_publish(
+        self,
+        _client: paho.Client,
+        _userdata: object,
+        mid: int,
+        reason: ReasonCode,
+        _properties: Properties,
+    ) -> None:
+        # Success includes 0x10, "no matching subscribers": the broker has taken the message.
+        refusal = f"{reason} (0x{reason.value:02X})" if reason.is_failure else None
+        self._answers.append((self._on_wire.pop(mid), refusal))
+        self._quiet_since = time.monotonic()
+
+    def _on_disconnect(
+        self,
+        _client: paho.Client,
+        _userdata: object,
+        flags: paho.DisconnectFlags,
+        reason: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        if flags.is_disconnect_packet_from_server:
+            self.over_message = reason.value in _OVER_MESSAGE
+            self.taken_over = reason.value == _TAKEN_OVER
+            self.ended = f"disconnected this station: {reason} (0x{reason.value:02X})"
+            if self.taken_over:
+                self.ended += "; does another daemon run for it?"
+        elif reason.getName() == "Keep alive timeout":
+            self.ended = "no longer answers (keep-alive ran out)"
+
+
+def new_client(client_id: str, address: MqttAddress, password: str | None) -> paho.Client:
+    """A paho client for MQTT v5 that is not connected yet."""
+    client = paho.Client(
+        CallbackAPIVersion.VERSION2, client_id=client_id, protocol=MQTTProtocolVersion.MQTTv5
+    )
+    client.connect_timeout = _CONNECT_TIMEOUT_S
+    if address.user is not None:
+        client.username_pw_set(address.user, password)
+    return client
+
+
+def session_properties(expiry_s: int = _SESSION_EXPIRY_S) -> Properties:
+    """CONNECT properties: how long the broker keeps the session of a client that is away,
+    seconds."""
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho's gap
+    properties.SessionExpiryInterval = expiry_s
+    return properties
+
+
+def refusal_text(reason: ReasonCode) -> str:
+    """A refused connection or subscription in words, with what the user can check."""
+    text = f"refused: {reason} (0x{reason.value:02X})"
+    if reason.value in _BAD_CREDENTIALS:
+        text += f"; check the user in the address and {PASSWORD_VARIABLE}"
+    return text

@@ -1,0 +1,130 @@
+"""The MES's end of MQTT v5: a subscription that the demo, `check` and tests listen with.
+
+paho's own thread receives into a bounded buffer. When that is full the thread waits, which holds
+back the acknowledgements: the broker then keeps the rest in this client's session, and nothing is
+dropped here.
+"""
+
+import queue
+import threading
+import uuid
+from contextlib import suppress
+from typing import Final
+
+from paho.mqtt import client as paho
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from edge_runtime.errors import BrokerError
+from edge_runtime.mes.address import MqttAddress
+from edge_runtime.mes.base import Message
+from edge_runtime.mes.connection import KEEP_ALIVE_S, new_client, refusal_text, session_properties
+
+_BUFFERED: Final = 10_000
+
+
+class MqttSubscriber:
+    """A subscription at QoS 1, live when the constructor returns; BrokerError when it cannot be.
+
+    A lost connection is taken up again with the same session, so nothing that the broker kept
+    meanwhile is missed. `close` ends the session.
+    """
+
+    def __init__(
+        self,
+        address: MqttAddress,
+        topic_filter: str,
+        *,
+        password: str | None = None,
+        timeout_s: float = 10.0,
+    ) -> None:
+        self._topic_filter = topic_filter
+        self._messages: queue.Queue[Message] = queue.Queue(_BUFFERED)
+        self._closed = threading.Event()
+        self._answered = threading.Event()
+        self._problem: str | None = f"no answer within {timeout_s:.0f} s"
+        client = new_client(f"edge-inspect-tail-{uuid.uuid4().hex[:12]}", address, password)
+        client.reconnect_delay_set(min_delay=1, max_delay=5)
+        client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
+        client.on_message = self._on_message
+        self._client: paho.Client | None = client
+        try:
+            client.connect(
+                address.host,
+                address.port,
+                keepalive=KEEP_ALIVE_S,
+                clean_start=paho.MQTT_CLEAN_START_FIRST_ONLY,
+                properties=session_properties(),
+            )
+        except OSError as exc:
+            self.close()
+            raise BrokerError(
+                f"broker {address} cannot be reached: {exc.strerror or exc}; does it run there?"
+            ) from exc
+        client.loop_start()
+        self._answered.wait(timeout_s)
+        if self._problem is not None:
+            self.close()
+            raise BrokerError(f"broker {address}, subscribing to {topic_filter}: {self._problem}")
+
+    def receive(self, timeout_s: float) -> Message | None:
+        try:
+            return self._messages.get(timeout=timeout_s)
+        except queue.Empty:
+            return None
+
+    def close(self) -> None:
+        self._closed.set()
+        client, self._client = self._client, None
+        if client is None:
+            return
+        over = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call] # paho's gap
+        over.SessionExpiryInterval = 0
+        client.disconnect(properties=over)
+        client.loop_stop()
+        # Callbacks tie client and subscriber into a cycle, which would wait for the garbage collector.
+        client.on_connect = client.on_subscribe = client.on_message = None
+
+    def _on_connect(
+        self,
+        client: paho.Client,
+        _userdata: object,
+        _flags: paho.ConnectFlags,
+        reason: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        if reason.is_failure:
+            self._problem = refusal_text(reason)
+            self._answered.set()
+            return
+        # A session that survived must not bring the retained messages a second time.
+        only_if_new = SubscribeOptions(
+            qos=1, retainHandling=SubscribeOptions.RETAIN_SEND_IF_NEW_SUB
+        )
+        client.subscribe(self._topic_filter, options=only_if_new)
+
+    def _on_subscribe(
+        self,
+        _client: paho.Client,
+        _userdata: object,
+        _mid: int,
+        reasons: list[ReasonCode],
+        _properties: Properties,
+    ) -> None:
+        refused = [reason for reason in reasons if reason.is_failure]
+        self._problem = refusal_text(refused[0]) if refused else None
+        self._answered.set()
+
+    def _on_message(
+        self, _client: paho.Client, _userdata: object, message: paho.MQTTMessage
+    ) -> None:
+        arrived = Message(
+            topic=message.topic, payload=bytes(message.payload), retained=message.retain
+        )
+        while not self._closed.is_set():
+            with suppress(queue.Full):
+                self._messages.put(arrived, timeout=0.2)
+                return

@@ -1,0 +1,46 @@
+"""Where a station speaks: `inspection/<site>/<line>/<station>/...`.
+
+Every level is validated where it comes from (`Name`, `StationId`), so no topic can hold a wildcard.
+"""
+
+from dataclasses import dataclass
+
+from edge_runtime.contracts.station_id import StationId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topics:
+    """The topics of one station at one site."""
+
+    site: str
+    station: StationId
+
+    @property
+    def verdict(self) -> str:
+        """One message per part: QoS 1, not retained."""
+        return f"{self._base}/verdict"
+
+    @property
+    def availability(self) -> str:
+        """Retained: `online`, `stopped`, or `offline` as the last will."""
+        return f"{self._base}/availability"
+
+    @property
+    def health(self) -> str:
+        """Retained: the `Health` contract as JSON."""
+        return f"{self._base}/health"
+
+    @property
+    def _base(self) -> str:
+        return f"inspection/{self.site}/{self.station.line}/{self.station.station}"
+
+
+def matches(topic_filter: str, topic: str) -> bool:
+    """Whether a topic falls under a subscription's filter with its `+` and `#`."""
+    levels = topic.split("/")
+    for index, wanted in enumerate(topic_filter.split("/")):
+        if wanted == "#":
+            return True
+        if index >= len(levels) or wanted not in ("+", levels[index]):
+            return False
+    return len(topic_filter.split("/")) == len(levels)
