@@ -54,6 +54,7 @@ class Delivery:
         self._blocked = False
         self._stopping = False
         self._decided: dict[int, float] = {}
+        self._handed_over = 0
         self._acknowledged = 0
         self._refused = 0
         self._problems: dict[str, str] = {}
@@ -90,8 +91,10 @@ class Delivery:
         """Verdicts were committed; `decided` has their moments of decision (seq: monotonic,
         seconds)."""
         with self._changed:
-            if decided and len(self._decided) < _TIMED:
-                self._decided.update(decided)
+            for seq, moment in (decided or {}).items():
+                # The thread may have found the verdict in the outbox before it was told.
+                if seq > self._handed_over and len(self._decided) < _TIMED:
+                    self._decided[seq] = moment
             self._news = True
             self._changed.notify_all()
 
@@ -164,6 +167,7 @@ class Delivery:
                 return True
             self._read_ahead.popleft()
             with self._changed:
+                self._handed_over = entry.seq
                 self._decided.pop(entry.seq, None)
         return "read" in self._problems
 
