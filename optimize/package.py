@@ -1,0 +1,196 @@
+"""Writing a bundle: everything beside its final place first, then one rename.
+
+Owns the writing side of the folder format that `edge_runtime.bundle` reads: hashes, golden frames, model
+card, manifest. Invariant: under the final name there is a whole bundle or nothing; an existing one is
+never touched. A killed build leaves at most a folder `.VERSION.partial-*` beside it.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from pydantic import TypeAdapter, ValidationError
+
+from edge_runtime.bundle import MANIFEST, MANIFEST_DIGEST, digest_line
+from edge_runtime.contracts.base import Name
+from edge_runtime.contracts.frame import Pixels
+from edge_runtime.contracts.manifest import BundleManifest, GoldenFrame
+from edge_runtime.errors import UsageError
+from optimize.errors import PackageError
+
+NAME = "weld-seam"
+VERSION = "1.0.0"
+CARD = "MODEL_CARD.md"
+GOLDEN_PER_CLASS = 2
+_VERSION_FOLDER = re.compile(r"v?\d+\.\d+(\.\d+)?([.+-][A-Za-z0-9.-]+)?")
+_NAME: TypeAdapter[str] = TypeAdapter(Name)
+
+
+def locate(out: Path, name: str | None, version: str | None) -> Path:
+    """The bundle's folder NAME/VERSION for `--out`.
+
+    Where the last part of `out` reads as a version (`bundles/weld-seam/1.2.0`), `out` is that folder and
+    name and version are taken from it. Otherwise the folder is `out/NAME/VERSION` from the flags, whose
+    defaults are `weld-seam` and `1.0.0`. Raises UsageError when the two contradict each other.
+    """
+    path = Path(os.path.abspath(out))  # noqa: PTH100 - resolve() would follow links out of sight
+    if _VERSION_FOLDER.fullmatch(path.name):
+        for flag, given, read in (
+            ("--name", name, path.parent.name),
+            ("--version", version, path.name),
+        ):
+            if given is not None and given != read:
+                raise UsageError(
+                    f"{flag} {given} contradicts --out {out}, which ends in NAME/VERSION "
+                    f"{path.parent.name}/{path.name}: leave one of them out"
+                )
+        target = path
+    else:
+        target = path / (name or NAME) / (version or VERSION)
+    for part in (target.parent.name, target.name):
+        try:
+            _NAME.validate_python(part)
+        except ValidationError as exc:
+            raise UsageError(
+                f"{part!r} is no bundle name or version: use up to 64 of letters, digits and . _ -"
+            ) from exc
+    return target
+
+
+def refuse_existing(target: Path) -> None:
+    """Raise PackageError when something stands where the bundle shall go."""
+    if target.exists() or target.is_symlink():
+        raise PackageError(
+            f"{target} exists already and stays as it is: choose another --version, or remove it"
+        )
+
+
+@contextmanager
+def staging(target: Path) -> Iterator[Path]:
+    """A folder to fill, which becomes `target` when the block ends well and vanishes when it does not.
+
+    Everything is on disk before the rename. Raises PackageError when the place cannot be written.
+    """
+    refuse_existing(target)
+    made = _missing_parents(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.partial-", dir=target.parent))
+    except OSError as exc:
+        raise PackageError(f"{target.parent} cannot be written: {exc.strerror}") from exc
+    try:
+        try:
+            yield aside
+            _sync(aside)
+            refuse_existing(target)
+            aside.chmod(0o755)
+            aside.rename(target)
+            _sync_folder(target.parent)
+        except OSError as exc:
+            raise PackageError(f"{target} cannot be written: {exc.strerror or exc}") from exc
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        for folder in made:
+            _remove_if_empty(folder)
+        raise
+
+
+def choose_golden(
+    labels: Sequence[str],
+    classes: Sequence[str],
+    probabilities: Mapping[str, npt.NDArray[np.float32]],
+) -> tuple[int, ...]:
+    """Indices of two images per class, in the order of the model's `classes`.
+
+    Those on which every variant is right and all agree best: another processor's rounding moves them
+    least, while a wrong model or preprocessing still does. `probabilities` holds (images, classes)
+    float32 per precision.
+    """
+    stacked = np.stack(list(probabilities.values()))
+    spread = np.ptp(stacked, axis=0).max(axis=1)
+    answers = stacked.argmax(axis=2)
+    chosen = []
+    for number, label in enumerate(classes):
+        wrong = (answers != number).any(axis=0)
+        members = [index for index, seen in enumerate(labels) if seen == label]
+        members.sort(key=lambda index: (wrong[index], spread[index], index))
+        chosen += members[:GOLDEN_PER_CLASS]
+    return tuple(chosen)
+
+
+def write_golden(
+    folder: Path,
+    images: Sequence[Pixels],
+    labels: Sequence[str],
+    probabilities: Mapping[str, Sequence[npt.NDArray[np.float32]]],
+) -> tuple[GoldenFrame, ...]:
+    """Write `golden/NN-label.png`; per precision, `probabilities` has one row (classes,) per image."""
+    (folder / "golden").mkdir()
+    frames = []
+    for index, (pixels, label) in enumerate(zip(images, labels, strict=True)):
+        file = f"golden/{index:02d}-{_plain(label)}.png"
+        _, data = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
+        (folder / file).write_bytes(data.tobytes())
+        expected = {
+            precision: tuple(min(1.0, max(0.0, round(float(value), 6))) for value in rows[index])
+            for precision, rows in probabilities.items()
+        }
+        frames.append(GoldenFrame(file=file, label=label, probabilities=expected))
+    return tuple(frames)
+
+
+def hash_files(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file below `folder`, by its path within, sorted."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+    }
+
+
+def seal(folder: Path, manifest: BundleManifest) -> None:
+    """Write `manifest.json` and its digest: the last files of a bundle."""
+    data = (manifest.to_json(indent=2) + "\n").encode()
+    (folder / MANIFEST).write_bytes(data)
+    (folder / MANIFEST_DIGEST).write_text(digest_line(data), encoding="ascii")
+
+
+def _plain(label: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]", "_", label) or "_"
+
+
+def _missing_parents(target: Path) -> tuple[Path, ...]:
+    return tuple(folder for folder in target.parents if not folder.exists())
+
+
+def _remove_if_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError:
+        return  # somebody else put something there meanwhile
+
+
+def _sync(folder: Path) -> None:
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if path.is_dir():
+            _sync_folder(path)
+        else:
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
+    _sync_folder(folder)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
