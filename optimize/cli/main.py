@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from edge_runtime import __version__
 from edge_runtime.errors import EdgeInspectError
-from optimize.cli import bench, build, inspect
+from optimize.cli import bench, build, calibrate, inspect
 
-_COMMANDS = (build, bench, inspect)
+_COMMANDS = (build, calibrate, inspect, bench)
 
 _EPILOG = """\
 examples:
