@@ -1,8 +1,8 @@
 """The simulated line as a camera: `simulated:gen3?seed=7&rate=20`.
 
-Renders on demand in the caller's thread and paces on the monotonic clock. It hands files over as the line
-delivers them, damaged ones included: judging them is the frame gate's work. For real pictures take
-`directory.py` or `opencv.py`.
+Renders on demand in the caller's thread and paces on the monotonic clock. It hands files over as the
+line delivers them, damaged ones included: judging them is the frame gate's work. For real pictures
+take `directory.py` or `opencv.py`.
 """
 
 import threading
@@ -38,7 +38,9 @@ class SimulatedCamera:
         defects: float | None = None,
     ) -> None:
         if not 0 <= rate < float("inf"):
-            raise CameraError(f"simulated camera: rate {rate:g} must be 0 (unpaced) or more per second")
+            raise CameraError(
+                f"simulated camera: rate {rate:g} must be 0 (unpaced) or more per second"
+            )
         if defects is not None and not 0 <= defects <= 1:
             raise CameraError(f"simulated camera: defects={defects:g} must lie between 0 and 1")
         try:

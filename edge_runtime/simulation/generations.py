@@ -35,7 +35,7 @@ class Lamp:
     """Change of the mirroring slope from the crop's middle to its edge; a near lamp has much."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Generation:
     """Everything that makes a generation look and behave as it does."""
 
@@ -60,13 +60,13 @@ class Generation:
     exposure: float
     """Gain before the tone curve."""
     contrast: float
-    """Strength of the S-shaped tone curve: 0 is none."""
+    """Gain about mid-grey, after the tone curve's square root; 1 is none."""
     noise: float
-    """Standard deviation in 8-bit counts. The tone curve is a square root, under which shot noise is even."""
+    """Standard deviation in 8-bit counts, after sharpening and before contrast."""
     row_noise: float
-    """Standard deviation of a whole row's offset, in 8-bit counts."""
+    """Standard deviation of a whole row's offset, likewise."""
     colour_noise: bool
-    """Whether each channel has noise of its own (a Bayer sensor) or all share one (a CCD with a filter)."""
+    """Whether each channel has noise of its own, as with a Bayer mosaic, or all share one."""
     jpeg_quality: int
     glints: float
     """Expected number of stray reflections of fixtures in a crop."""
@@ -85,8 +85,8 @@ class Generation:
 GEN2 = Generation(
     name="gen2",
     code=2,
-    lamps=(Lamp(colour=(1.08, 1.0, 0.80), strength=0.42, tilt=-0.10, hardness=3.4, nearness=0.30),),
-    ambient=(1.06, 1.0, 0.84),
+    lamps=(Lamp(colour=(1.06, 1.0, 0.86), strength=0.46, tilt=-0.24, hardness=4.4, nearness=0.20),),
+    ambient=(1.05, 1.0, 0.88),
     relief=0.55,
     magnification=1.0,
     lens_sigma=0.95,
@@ -94,7 +94,7 @@ GEN2 = Generation(
     bloom=0.0,
     sharpening=0.0,
     exposure=1.0,
-    contrast=0.15,
+    contrast=1.06,
     noise=2.0,
     row_noise=0.0,
     colour_noise=False,
@@ -133,8 +133,8 @@ GEN3 = Generation(
     bloom=0.30,
     sharpening=0.7,
     exposure=0.86,
-    contrast=0.55,
-    noise=3.6,
+    contrast=1.22,
+    noise=4.6,
     row_noise=0.7,
     colour_noise=True,
     jpeg_quality=92,

@@ -19,7 +19,7 @@ from edge_runtime.errors import UsageError
 from edge_runtime.simulation.corruption import CORRUPTIONS, corrupt
 from edge_runtime.simulation.defects import MARKS, glints, harmless, misaligned_offset
 from edge_runtime.simulation.exposure import photograph, smear
-from edge_runtime.simulation.generations import LABELS, NO_DEFECT, Generation, generation
+from edge_runtime.simulation.generations import LABELS, NO_DEFECT, generation
 from edge_runtime.simulation.seam import (
     CROPS_PER_MODULE,
     Module,
@@ -199,7 +199,7 @@ class SimulatedLine:
         return self._first + timedelta(seconds=seconds)
 
     def _process(self, number: int) -> Process:
-        """Slow drift: the torch's position wanders over weeks, gas and heat over days, lamps only age."""
+        """Slow drift: the torch wanders over weeks, gas and heat over days, lamps only age."""
         own = self.generation
         weeks = number * self._interval / (7 * 86400)
         return Process(

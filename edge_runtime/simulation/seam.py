@@ -6,34 +6,38 @@ ripples, heat); `weld` cuts one crop out of it as a `Surface`: a height map and 
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from edge_runtime.simulation.generations import Generation
-
-Plane: TypeAlias = npt.NDArray[np.float32]
-"""One float32 value per pixel: shape (size, size), or (size, length) for a whole module."""
+from edge_runtime.simulation.planes import (
+    Curve,
+    Plane,
+    bell,
+    enlarged,
+    index,
+    limited,
+    looked_up,
+    soft_line,
+    soft_noise,
+)
 
 CROPS_PER_MODULE = 4
 TOLERANCE = 0.2
 """How far the bead may lie off the joint on a good part, in half-widths of the bead."""
 
-_REACH = 4.0  # the profile tables cover this many half-widths either side of the bead's centre
-_TINT_STOPS = np.array([0.0, 0.22, 0.42, 0.60, 0.80, 1.0])
-_TINTS = np.array(
-    [
-        # Oxide on steel by peak temperature: bare, straw, brown, purple, blue, grey.
-        (1.00, 1.00, 1.00),
-        (1.02, 0.88, 0.62),
-        (0.80, 0.60, 0.42),
-        (0.62, 0.46, 0.58),
-        (0.46, 0.56, 0.80),
-        (0.56, 0.58, 0.60),
-    ]
+_REACH = 4.0  # the tables cover this many half-widths either side; beyond it nothing changes
+_COARSE = 4  # brushing is kept on a grid this much coarser along its strokes, which are long
+
+_TINT_STOPS = (0.0, 0.22, 0.42, 0.60, 0.80, 1.0)
+_TINTS = (
+    # Oxide on steel by peak temperature: bare, straw, brown, purple, blue, grey. By channel.
+    (1.00, 1.02, 0.80, 0.62, 0.46, 0.56),
+    (1.00, 0.88, 0.60, 0.46, 0.56, 0.58),
+    (1.00, 0.62, 0.42, 0.58, 0.80, 0.60),
 )
+_BEAD_TINT = (1.00, 0.97, 0.90)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +59,10 @@ class Module:
     size: int
     scale: float
     """Pixels of this crop per pixel of a 256-pixel gen2 crop."""
-    brush: Plane
-    """Brushing of the plates as height, (size, size * CROPS_PER_MODULE)."""
+    strokes: Plane
+    """Brushing of the plates as height, coarse along the strokes; for all crops."""
+    brushed_across: bool
+    """Whether the strokes run across the seam instead of along it."""
     half_width: float
     """Of the bead, pixels."""
     crown: float
@@ -64,17 +70,16 @@ class Module:
     ripple_pitch: float
     ripple_height: float
     bow: float
-    """How far the ripples' crescents trail, in half-widths."""
+    """How far the ripples' crescents trail, in half-widths; the sign is the welding direction."""
     slope: float
     joint: float
-    """Row of the joint in the middle of the crops."""
-    land: float
-    """Half-width of the milled band along the joint, in half-widths of the bead."""
-    plates: tuple[float, float]
-    """Albedo of the upper and the lower plate."""
+    """Row of the joint in the middle of a crop."""
+    plates: Curve
+    """Albedo by signed distance from the joint."""
+    oxide: tuple[Curve, Curve, Curve]
+    """Red, green, blue by distance from the bead's toe."""
     metal: tuple[float, float, float]
-    heat: float
-    heat_reach: float
+    """Colour of the bare metal, red, green, blue."""
     scratches: float
     """Expected number of harmless scratches in a crop: handling differs from module to module."""
     process: Process
@@ -88,68 +93,32 @@ class Surface:
     albedo: Plane
     """Diffuse reflectance, 0 to 1, before `colour`."""
     gloss: Plane
-    """Share of the specular light that is kept, 0 to 1."""
+    """Share of the mirrored light that is kept, 0 to 1."""
     colour: tuple[Plane, Plane, Plane]
     """Red, green, blue multipliers: oxide, dirt."""
-    v: Plane
-    """Signed distance from the bead's centre line, in half-widths; below is positive."""
-    centre: npt.NDArray[np.float64]
+    centre: Curve
     """Row of the bead's centre line by column."""
     half_width: float
     scale: float
 
     @property
     def size(self) -> int:
-        return self.height.shape[0]
-
-
-def smooth_noise(
-    rng: np.random.Generator, cells: int, size: int, length: int | None = None
-) -> Plane:
-    """Soft noise of about unit deviation with `cells` bumps across; shape (size, length or size)."""
-    length = size if length is None else length
-    grid = rng.standard_normal((cells + 1, max(2, cells * length // size + 1)), dtype=np.float32)
-    soft: Plane = cv2.resize(grid, (length, size), interpolation=cv2.INTER_LINEAR)
-    return soft
-
-
-def smooth_line(rng: np.random.Generator, cells: int, size: int) -> npt.NDArray[np.float64]:
-    """Soft noise of about unit deviation along a line of `size` pixels."""
-    knots = rng.standard_normal(cells + 3)
-    grid = np.linspace(0.0, cells, size)
-    start = grid.astype(np.intp)
-    t = grid - start
-    a, b, c = knots[start], knots[start + 1], knots[np.minimum(start + 2, cells + 2)]
-    # A quadratic B-spline: no kinks, which a highlight along the bead would show.
-    return np.asarray(0.5 * (1 - t) ** 2 * a + (0.5 + t - t * t) * b + 0.5 * t * t * c)
-
-
-def _brushing(rng: np.random.Generator, size: int, scale: float) -> Plane:
-    length = size * CROPS_PER_MODULE
-    across = rng.uniform() < 0.25
-    height, width = (length, size) if across else (size, length)
-    # Grain is drawn on a grid four times coarser along the strokes, which are long anyway.
-    grain = rng.standard_normal((height, width // 4 + 1), dtype=np.float32)
-    fine = cv2.blur(grain, (max(3, round(9 * scale)), 1))
-    coarse = cv2.GaussianBlur(cv2.blur(grain, (max(5, round(31 * scale)), 1)), (1, 5), 1.2 * scale)
-    strokes = cv2.resize(
-        fine * 0.34 + coarse * 0.9, (width, height), interpolation=cv2.INTER_LINEAR
-    )
-    # What the brush left along its whole stroke is common to the crops of a module.
-    strokes += 0.10 * rng.standard_normal((height, 1), dtype=np.float32)
-    strokes *= np.float32(scale * rng.uniform(0.14, 0.30))
-    return np.ascontiguousarray(strokes.T) if across else np.asarray(strokes)
+        """Side of the crop, pixels."""
+        return len(self.centre)
 
 
 def forge(rng: np.random.Generator, generation: Generation, size: int, process: Process) -> Module:
     """The shared make of one module."""
     scale = size / 256 * generation.magnification
-    grey = rng.uniform(0.30, 0.42)
     warmth = rng.normal(0.0, 0.015)
+    metal = (1.0 + warmth, 1.0, 1.0 - warmth)
+    across = bool(rng.uniform() < 0.25)
+    heat = float(np.clip(rng.normal(0.46, 0.13) + process.heat, 0.12, 0.92))
     return Module(
         size=size,
         scale=scale,
-        brush=_brushing(rng, size, scale),
+        strokes=_strokes(rng, size, scale, across=across),
+        brushed_across=across,
         half_width=scale * float(np.clip(rng.normal(30.0, 2.2), 25.0, 36.0)),
         crown=rng.uniform(0.26, 0.40),
         ripple_pitch=scale * rng.uniform(8.0, 12.5),
@@ -157,14 +126,52 @@ def forge(rng: np.random.Generator, generation: Generation, size: int, process: 
         bow=rng.uniform(0.35, 0.75) * (1 if rng.uniform() < 0.5 else -1),
         slope=rng.normal(0.0, 0.02),
         joint=size / 2 + scale * rng.normal(0.0, 7.0),
-        land=rng.uniform(1.42, 1.52),
-        plates=(grey, grey * float(np.clip(rng.normal(1.0, 0.07), 0.85, 1.18))),
-        metal=(1.0 + warmth, 1.0, 1.0 - warmth),
-        heat=float(np.clip(rng.normal(0.46, 0.13) + process.heat, 0.12, 0.92)),
-        heat_reach=rng.uniform(0.28, 0.55),
+        plates=_plates(rng),
+        oxide=_oxide(heat, metal, reach=rng.uniform(0.28, 0.55)),
+        metal=metal,
         scratches=rng.gamma(1.2, 0.8),
         process=process,
     )
+
+
+def _strokes(rng: np.random.Generator, size: int, scale: float, *, across: bool) -> Plane:
+    length = size * CROPS_PER_MODULE // _COARSE
+    rows, columns = (length * _COARSE, size // _COARSE) if across else (size, length)
+    # Even noise becomes normal when it is averaged along a stroke, and is 40 times cheaper to draw.
+    even = np.frombuffer(rng.bytes(rows * columns), np.uint8).reshape(rows, columns)
+    grain = even.astype(np.float32)
+    grain -= np.float32(127.5)
+    fine = cv2.blur(grain, (max(3, round(9 * scale)), 1))
+    coarse = cv2.GaussianBlur(cv2.blur(fine, (max(5, round(23 * scale)), 1)), (1, 5), 1.2 * scale)
+    depth = scale * rng.uniform(0.16, 0.34)
+    strokes = cv2.addWeighted(fine, depth * 0.34 / 74, coarse, depth * 1.3 / 74, 0.0)
+    # What the brush left along its whole stroke is common to the crops of a module.
+    whole = rng.standard_normal((rows, 1), dtype=np.float32)
+    return np.asarray(strokes, np.float32) + np.float32(0.10 * depth) * whole
+
+
+def _plates(rng: np.random.Generator) -> Curve:
+    upper = rng.uniform(0.27, 0.40)
+    lower = upper * float(np.clip(rng.normal(1.0, 0.08), 0.82, 1.20))
+    land = rng.uniform(1.42, 1.52)
+    v = np.linspace(-_REACH, _REACH, 256)
+    distance = np.abs(v)
+    albedo = np.where(v < 0, upper, lower) * np.where(distance < land, 1.30, 1.0)
+    albedo *= 1 - 0.40 * np.exp(-(((distance - land) / 0.035) ** 2))
+    # The gap itself: only a bead far off the joint leaves it open.
+    albedo *= 1 - 0.88 * np.exp(-((distance / 0.05) ** 2))
+    return albedo.astype(np.float32)
+
+
+def _oxide(
+    heat: float, metal: tuple[float, float, float], *, reach: float
+) -> tuple[Curve, Curve, Curve]:
+    depth = heat * np.exp(-np.linspace(0, _REACH - 1, 256) / reach)
+    red, green, blue = (
+        (np.interp(depth, _TINT_STOPS, tint) * bare).astype(np.float32)
+        for tint, bare in zip(_TINTS, metal, strict=True)
+    )
+    return red, green, blue
 
 
 def good_offset(rng: np.random.Generator, process: Process) -> float:
@@ -173,83 +180,90 @@ def good_offset(rng: np.random.Generator, process: Process) -> float:
     return float(np.clip(rng.normal(process.offset, 0.055), -limit, limit))
 
 
-def _profiles(
-    module: Module, offset: float, skew: float
-) -> tuple[Plane, list[npt.NDArray[np.float32]]]:
-    """Tables over the distance from the bead: albedo, and the colour of each channel."""
-    v = np.linspace(-_REACH, _REACH, 256)
-    outside = np.abs(v)
-    joint_distance = np.abs(v + offset)  # the joint lies at -offset, seen from the bead
-    albedo = np.where(v < 0, module.plates[0], module.plates[1])
-    land = joint_distance < module.land
-    albedo = np.where(land, albedo * 1.32, albedo)
-    albedo *= 1 - 0.38 * np.exp(-(((joint_distance - module.land) / 0.035) ** 2))
-    # The gap itself: only a bead far off the joint leaves it open.
-    albedo *= 1 - 0.85 * np.exp(-((joint_distance / 0.045) ** 2))
-    bead = outside < 1.0
-    albedo = np.where(bead, 0.36, albedo)
-    albedo *= 1 - 0.42 * np.exp(-(((outside - 1.02) / 0.055) ** 2))  # the toes lie in shade
-    heat = (
-        module.heat
-        * (1 + skew * np.sign(v))
-        * np.exp(-np.maximum(outside - 1, 0) / module.heat_reach)
-    )
-    heat = np.where(bead, 0.10 + 0.12 * outside**3, heat)
-    colours = [
-        (np.interp(heat, _TINT_STOPS, _TINTS[:, channel]) * module.metal[channel]).astype(
-            np.float32
-        )
-        for channel in range(3)
-    ]
-    return albedo.astype(np.float32), colours
-
-
 def weld(rng: np.random.Generator, module: Module, crop: int, offset: float) -> Surface:
     """Crop number `crop` of a module, its bead lying `offset` half-widths below the joint."""
     size, scale = module.size, module.scale
-    columns = np.arange(size, dtype=np.float64)
-    joint = module.joint + scale * rng.normal(0.0, 2.0) + module.slope * (columns - size / 2)
-    centre = joint + offset * module.half_width + scale * 1.1 * smooth_line(rng, 4, size)
-    half_width = module.half_width * (
-        1 + 0.030 * smooth_line(rng, 5, size) + 0.016 * smooth_line(rng, size // 7 + 1, size)
+    columns = np.arange(size, dtype=np.float32)
+    rows = columns[:, None]
+    joint = np.float32(module.joint + scale * rng.normal(0.0, 2.0)) + np.float32(module.slope) * (
+        columns - size / 2
+    ).astype(np.float32)
+    centre = joint + np.float32(offset * module.half_width)
+    centre += np.float32(1.1 * scale) * soft_line(rng, 5, size)
+    half_width = 1 + np.float32(0.03) * soft_line(rng, 6, size)
+    half_width += np.float32(0.016) * soft_line(rng, size // 7, size)
+    half_width *= np.float32(module.half_width)
+
+    height = _brushing(module, crop).copy()
+    albedo = looked_up(
+        index(rows - joint, 255 / (2 * _REACH) / module.half_width, 127.5), module.plates
     )
-    rows = np.arange(size, dtype=np.float32)[:, None]
-    v: Plane = (rows - centre.astype(np.float32)) * (1 / half_width).astype(np.float32)
-    squared = v * v
-    dome = cv2.max(1 - squared, 0.0)
-    bead = cv2.min(dome * 7.0, 1.0)
+    albedo *= soft_noise(rng, 6, size) * np.float32(0.06) + np.float32(1.0)
+    v = rows - centre
+    v /= half_width
+    colour = _heat_tint(rng, module, v)
+    gloss = np.full((size, size), 0.80, np.float32)
 
-    pitch = module.ripple_pitch
-    along = columns + crop * size + scale * 2.2 * smooth_line(rng, 14, size)
-    phase = squared * np.float32(module.bow * module.half_width * np.pi / pitch)
-    phase += (along * np.pi / pitch).astype(np.float32)
-    ripple_height = module.ripple_height * (1 + 0.22 * smooth_line(rng, 9, size))
-    ripples = cv2.absdiff(np.sin(phase), 0.0)
-    ripples *= ripple_height.astype(np.float32)
-    brush = module.brush[:, crop * size : (crop + 1) * size]
-    # Bead over plate: ripples - brush, blended by how far we are inside the bead.
-    height = (ripples - brush) * bead + brush
-    height += dome * np.float32(module.crown * module.half_width)
-
-    albedo_table, colour_tables = _profiles(module, offset, rng.normal(0.0, 0.08))
-    to_index = 255 / (2 * _REACH)
-    index = cv2.convertScaleAbs(cv2.max(v + np.float32(_REACH), 0.0), alpha=to_index)
-    albedo = cv2.LUT(index, albedo_table)
-    albedo *= 1 + np.float32(0.05) * smooth_noise(rng, 6, size)
-    # Heat wavers along the seam: look the oxide up at a distance that is stretched a little.
-    waver = smooth_noise(rng, 5, size) * np.float32(0.10) + np.float32(1.0)
-    beyond = cv2.max(cv2.absdiff(v, 0.0) - 1, 0.0) * waver
-    side = np.where(v < 0, np.float32(-1), np.float32(1))
-    warped = np.where(dome > 0, v, side * (1 + beyond)) + np.float32(_REACH)
-    warped_index = cv2.convertScaleAbs(cv2.max(warped, 0.0), alpha=to_index)
-    red, green, blue = (cv2.LUT(warped_index, table) for table in colour_tables)
+    # The bead lies in a band of rows; outside of it these sums would be spent on nothing.
+    reach = 1.1 * half_width
+    top, bottom = max(0, int((centre - reach).min())), min(size, int((centre + reach).max()) + 2)
+    band = slice(top, bottom)
+    squared = v[band]
+    squared *= squared
+    dome = limited(1 - squared, 0.0, 1.0)
+    bead = limited(dome * np.float32(6.0), 0.0, 1.0)
+    profile = _ripples(rng, module, crop, squared)
+    profile += dome * np.float32(module.crown * module.half_width)
+    profile -= height[band]
+    height[band] += profile * bead
+    albedo[band] += (np.float32(0.36) - albedo[band]) * bead
+    # The toes lie in shade: (v^2 - 1) is about twice the distance from them, in half-widths.
+    toes = (squared - np.float32(1.04)) * np.float32(1 / 0.11)
+    toes *= toes
+    albedo[band] *= 1 - np.float32(0.42) * bell(toes)
+    gloss[band] += np.float32(0.20) * bead
+    for plane, tint, metal in zip(colour, _BEAD_TINT, module.metal, strict=True):
+        plane[band] += (np.float32(tint * metal) - plane[band]) * bead
     return Surface(
         height=height,
         albedo=albedo,
-        gloss=np.full((size, size), 1.0, np.float32) - np.float32(0.18) * (1 - bead),
-        colour=(red, green, blue),
-        v=v,
+        gloss=gloss,
+        colour=colour,
         centre=centre,
         half_width=module.half_width,
         scale=scale,
     )
+
+
+def _brushing(module: Module, crop: int) -> Plane:
+    size = module.size
+    if module.brushed_across:
+        window = module.strokes[crop * size : (crop + 1) * size]
+        return enlarged(window, size, size).T
+    step = size // _COARSE
+    return enlarged(module.strokes[:, crop * step : (crop + 1) * step], size, size)
+
+
+def _ripples(rng: np.random.Generator, module: Module, crop: int, squared: Plane) -> Plane:
+    """Frozen crescents, one behind the other: a cusp between each two, as in a stack of coins."""
+    size, pitch = module.size, module.ripple_pitch
+    turns = np.pi / pitch
+    along = np.arange(crop * size, (crop + 1) * size, dtype=np.float32)
+    along += np.float32(2.2 * module.scale) * soft_line(rng, 14, size)
+    phase = squared * np.float32(module.bow * module.half_width * turns)
+    phase += along * np.float32(turns)
+    np.sin(phase, out=phase)
+    np.abs(phase, out=phase)
+    phase *= np.float32(module.ripple_height) * (1 + np.float32(0.22) * soft_line(rng, 9, size))
+    return phase
+
+
+def _heat_tint(rng: np.random.Generator, module: Module, v: Plane) -> tuple[Plane, Plane, Plane]:
+    """Oxide colours of the plates; heat wavers along the seam, so distances are stretched by noise."""
+    per_width = 255 / (_REACH - 1)
+    # Halved, so that eight bits reach beyond the table; subtraction stops at 0, inside the bead.
+    outside = cv2.subtract(cv2.convertScaleAbs(v, alpha=per_width / 2), np.array([per_width / 2]))
+    waver = index(soft_noise(rng, 5, module.size), 13.0, 100.0)
+    places = np.asarray(cv2.multiply(outside, waver, scale=2 / 100), np.uint8)
+    red, green, blue = (looked_up(places, table) for table in module.oxide)
+    return red, green, blue

@@ -36,8 +36,8 @@ COLUMNS = (
     "blurred",
     "corrupt",
 )
-"""Of the manifest. `group` is the module's serial; `true_label` is for audits only; `blurred` is `yes` or
-empty; `corrupt` names what is wrong with the file and is empty for a sound one."""
+"""Of the manifest. `group` is the module's serial; `true_label` is for audits only; `blurred` is `yes`
+or empty; `corrupt` names what is wrong with the file and is empty for a sound one."""
 
 _CHUNK = 8 * CROPS_PER_MODULE  # whole modules, so that no texture is made twice
 _WORTH_A_POOL = 8 * _CHUNK  # below this a process takes longer to start than it saves
