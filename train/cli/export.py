@@ -1,0 +1,58 @@
+"""`train export`: the best weights of a run as one ONNX file with its decision rule."""
+
+import argparse
+from pathlib import Path
+
+from edge_runtime.errors import UsageError
+
+NAME = "export"
+HELP = "write a run's best model as ONNX, with its labels and decision rule"
+
+_EPILOG = """\
+examples:
+  train export runs/first --out runs/first.onnx
+  train export runs/tiles --out tiles.onnx --ok-label no_defect --ok-label polished
+
+Temperature and thresholds are chosen on the run's validation images: a part is a defect from the score
+that finds most defects with at most 1 % of good parts among them; it is for review from a lower score
+where that finds more defects for at most 2 % of good parts. Next: optimize build.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _EPILOG
+    parser.add_argument("run_folder", type=Path, metavar="RUN_FOLDER", help="what train fit wrote")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="MODEL.onnx", help="file to write"
+    )
+    parser.add_argument(
+        "--ok-label",
+        action="append",
+        metavar="LABEL",
+        help="class of good parts; may be repeated (default: as in the run)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    if not arguments.out.parent.is_dir():
+        raise UsageError(f"--out {arguments.out}: there is no folder {arguments.out.parent}")
+    from train.export import export_run
+    from train.run import Means
+    from train.run_folder import RunFolder
+
+    exported = export_run(
+        RunFolder(path=arguments.run_folder),
+        arguments.out,
+        Means(device="cpu"),
+        ok_labels=arguments.ok_label,
+        command=arguments.command_line,
+    )
+    rule = exported.model.decision
+    print(
+        f"{exported.path}: validation {exported.validation.summary()}; defect from "
+        f"{rule.thresholds.defect_from:.4f}, review from {rule.thresholds.review_from:.4f}, "
+        f"temperature {rule.temperature:.3f}; ONNX Runtime agrees on {exported.compared} images "
+        f"(logits within {exported.difference:.1e})"
+    )
+    return 0

@@ -1,0 +1,244 @@
+"""`train fit`: fine-tune a backbone on labelled crops."""
+
+import argparse
+import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge_runtime.errors import UsageError
+from train.cli.source import configure_source, source
+from train.data.augment import Augmentation
+from train.data.manifest import Source
+from train.recipe import Recipe
+from train.record import Settings, dump_settings, read_record
+from train.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from train.loop import Epoch
+
+NAME = "fit"
+HELP = "fine-tune a backbone on labelled crops"
+
+_EPILOG = """\
+examples:
+  # from ImageNet weights that need no hub
+  train fit --data-dir runs/gen3 --output runs/first
+
+  # most epochs at a smaller size, which costs half; the last three at the full one
+  train fit --data-dir runs/gen3 --train-img-size 192 --epochs 12 --output runs/quick
+
+  # any CSV file will do
+  train fit --data-dir tiles --path-column file --label-column class --group-column tile_group \\
+            --where mixed_label_tile=0 --output runs/tiles
+
+  # from the weights of an earlier run, and on after an interruption
+  train fit --data-dir runs/gen3 --initial-weights runs/gen2 --output runs/moved
+  train fit --resume --output runs/moved
+
+The run folder gets run.json, split.csv, quarantine.csv, augmentation.png, metrics.csv, last.pth and
+best.pth.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _EPILOG
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="RUN_FOLDER", help="folder of this run"
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="finish the run in RUN_FOLDER; its settings are taken from there",
+    )
+    configure_source(parser, required=False)
+    _configure_model(parser.add_argument_group("model"))
+    _configure_recipe(parser.add_argument_group("recipe"))
+    machine = parser.add_argument_group("machine")
+    machine.add_argument(
+        "--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1 (default: auto)"
+    )
+    machine.add_argument(
+        "-j",
+        "--workers",
+        type=int,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="threads that decode and augment (default: one per core, here %(default)s)",
+    )
+    machine.add_argument(
+        "--cache-gb",
+        type=float,
+        default=4.0,
+        metavar="GB",
+        help="memory for decoded images; the rest is decoded at each use (default: %(default)s)",
+    )
+
+
+def _configure_model(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument(
+        "--model",
+        default="tf_efficientnet_lite0",
+        metavar="NAME",
+        help="any timm backbone (default: %(default)s)",
+    )
+    group.add_argument(
+        "--initial-weights",
+        default="imagenet",
+        metavar="FROM",
+        help="imagenet, scratch, a .pth or .safetensors file, or an earlier run folder "
+        "(default: %(default)s)",
+    )
+    group.add_argument(
+        "--ok-label",
+        action="append",
+        metavar="LABEL",
+        help="class of good parts; may be repeated (default: no_defect where there is one)",
+    )
+    group.add_argument(
+        "--val-split",
+        type=float,
+        default=0.2,
+        metavar="SHARE",
+        help="share of images held back for validation (default: %(default)s)",
+    )
+
+
+def _configure_recipe(group: "argparse._ArgumentGroup") -> None:
+    recipe = Recipe()
+
+    def number(flag: str, what: str, *names: str) -> None:
+        dest = flag.replace("-", "_")
+        default: Any = getattr(recipe, dest)
+        group.add_argument(
+            *names,
+            f"--{flag}",
+            dest=dest,
+            type=int if default is None else type(default),
+            default=default,
+            metavar="N",
+            help=f"{what} (default: {'as --img-size' if default is None else '%(default)s'})",
+        )
+
+    number("img-size", "side of the model's input, pixels")
+    number("train-img-size", "side during all but the last epochs, pixels")
+    number("full-size-epochs", "last epochs, at --img-size, after a smaller --train-img-size")
+    number("epochs", "times that as many images are shown as there are")
+    number("freeze-epochs", "first epochs, in which only the head learns")
+    number("warmup-epochs", "epochs over which the learning rate then rises")
+    number("batch-size", "images per step", "-b")
+    number("lr", "highest learning rate of AdamW")
+    number("min-lr", "learning rate at the end of the cosine")
+    number("weight-decay", "of AdamW, on weight matrices")
+    number("smoothing", "label smoothing")
+    number("model-ema-decay", "of the averaged weights, per step")
+    number("sampling-power", "classes are drawn as images ** N: 1 as they come, 0 equally often")
+    number("logit-adjustment", "how far the loss makes up for the remaining imbalance, 0 to 2")
+    number("seed", "of split, weights, order and augmentation")
+    group.add_argument("--no-aug", action="store_true", help="show the images as they are")
+    group.add_argument(
+        "--amp", action="store_true", help="bfloat16 autocast: faster on GPUs and CPUs with AMX"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    if arguments.workers < 1:
+        raise UsageError(f"--workers {arguments.workers}: expected 1 or more")
+    if not (math.isfinite(arguments.cache_gb) and arguments.cache_gb >= 0):
+        raise UsageError(f"--cache-gb {arguments.cache_gb}: expected 0 or more")
+    if arguments.data_dir is None and not arguments.resume:
+        raise UsageError("--data-dir is needed: the folder of the labelled images")
+    from train import run as training
+
+    folder = RunFolder(path=arguments.output)
+    if arguments.resume:
+        settings = read_record(folder).settings
+        _require_same(arguments, settings)
+    else:
+        settings = _settings(arguments)
+    epochs = training.run(
+        settings,
+        folder,
+        training.Means(
+            device=arguments.device,
+            workers=arguments.workers,
+            cache_bytes=int(arguments.cache_gb * 1e9),
+        ),
+        resume=arguments.resume,
+        command=arguments.command_line,
+        say=_say,
+        report=_report,
+    )
+    best = next(epoch for epoch in reversed(epochs) if epoch.best)
+    print(
+        f"{folder.best}: epoch {best.epoch} of {len(epochs)}, validation macro F1 "
+        f"{best.macro_f1:.3f}; next: train export {folder.path} --out MODEL.onnx"
+    )
+    return 0
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    where = source(arguments)
+    recipe = {name: getattr(arguments, name) for name in Recipe.__dataclass_fields__}
+    return Settings(
+        source=Source(
+            data_dir=where.data_dir.resolve(),
+            manifest=where.manifest,
+            columns=where.columns,
+            where=where.where,
+        ),
+        val_split=arguments.val_split,
+        ok_labels=tuple(arguments.ok_label) if arguments.ok_label else None,
+        model=arguments.model,
+        initial_weights=arguments.initial_weights,
+        recipe=Recipe(**recipe),
+        augmentation=None if arguments.no_aug else Augmentation(),
+        amp=arguments.amp,
+    )
+
+
+def _require_same(arguments: argparse.Namespace, stored: Settings) -> None:
+    """A resumed run keeps its settings: flags that ask for others are refused, not ignored."""
+    parser = argparse.ArgumentParser()
+    configure(parser)
+    blank = parser.parse_args(["--output", "."])
+    for namespace in (arguments, blank):
+        namespace.data_dir = namespace.data_dir or stored.source.data_dir
+    given, default, kept = (
+        _flat(dump_settings(settings))
+        for settings in (_settings(arguments), _settings(blank), stored)
+    )
+    for name, value in given.items():
+        if value != default[name] and value != kept.get(name):
+            raise UsageError(
+                f"--resume keeps the run's settings, in which {name} is {kept.get(name)} and not "
+                f"{value}: leave the flag out, or start a new run"
+            )
+
+
+def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _report(epoch: "Epoch") -> None:
+    def share(value: float | None) -> str:
+        return "-" if value is None else f"{value:.3f}"
+
+    print(
+        f"epoch {epoch.epoch}: {epoch.side} px, loss {epoch.loss:.3f}, macro F1 {epoch.macro_f1:.3f}, "
+        f"defect recall {share(epoch.defect_recall)}, "
+        f"false positives {share(epoch.false_positive_rate)}, {epoch.images_per_s:.1f} images/s, "
+        f"waiting {epoch.loader_share:.1%}, {epoch.seconds:.0f} s{' (best)' if epoch.best else ''}",
+        flush=True,
+    )

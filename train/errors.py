@@ -1,0 +1,41 @@
+"""Errors of the top floor, each with the exit code a command ends with.
+
+EdgeInspectError (edge_runtime.errors)
+|- DatasetError      exit 20  a manifest, folder or class that cannot be learned from as it is
+|- WeightsError      exit 21  a backbone that is unknown, or initial weights that do not fit it
+|- RunError          exit 22  a run folder: missing, taken, damaged, or of other settings
+|- DivergenceError   exit 23  the loss became NaN or infinite
+|- ExportError       exit 24  the exported model does not answer like the trained one
+"""
+
+from edge_runtime.errors import EdgeInspectError
+
+
+class DatasetError(EdgeInspectError):
+    """The data set cannot be read, or cannot be split so that every class is both taught and tested."""
+
+    exit_code = 20
+
+
+class WeightsError(EdgeInspectError):
+    """The backbone is unknown, or the initial weights are missing or made for another backbone."""
+
+    exit_code = 21
+
+
+class RunError(EdgeInspectError):
+    """The run folder cannot be used for what was asked."""
+
+    exit_code = 22
+
+
+class DivergenceError(EdgeInspectError):
+    """Training diverged; the last good checkpoint is kept."""
+
+    exit_code = 23
+
+
+class ExportError(EdgeInspectError):
+    """The exported model and the trained one disagree."""
+
+    exit_code = 24

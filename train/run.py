@@ -1,0 +1,191 @@
+"""One training run, from a data set to checkpoints: its settings, and the steps in their order.
+
+Nothing here decides: the data set, the split, the recipe and the loop do. What a run works on (device,
+threads, memory) is handed in beside the settings, since it is not meant to change the weights.
+"""
+
+import platform
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+
+from edge_runtime.contracts.manifest import InputSpec
+from edge_runtime.errors import UsageError
+from train import backbones
+from train.data.augment import contact_sheet
+from train.data.split import split_dataset
+from train.data.stream import ImageStore, open_images
+from train.errors import RunError
+from train.loop import Epoch, Machine, Task, run_epochs
+from train.record import Counts, RunRecord, Settings, read_record, resolve_ok_labels, write_record
+from train.run_folder import RunFolder, write_csv, written_aside
+
+_RECORDED = ("torch", "timm", "numpy", "opencv-python-headless", "scikit-learn", "edge-inspect")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What a run works on."""
+
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda`, `cuda:1`, ...; auto takes a GPU where there is one."""
+    workers: int = 2
+    """Threads that decode and augment."""
+    cache_bytes: int = 4 << 30
+    """Memory for decoded images."""
+
+    def machine(self, *, amp: bool) -> Machine:
+        """Threads started, device chosen; raises UsageError when there is no such device."""
+        name = self.device
+        if name == "auto":
+            name = "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            device = torch.device(name)
+            torch.empty(1, device=device)
+        except (RuntimeError, AssertionError) as exc:
+            raise UsageError(
+                f"--device {self.device}: not on this machine; take auto or cpu"
+            ) from exc
+        # Denormal weights and moments slow a CPU down many times over; zero serves as well.
+        torch.set_flush_denormal(True)
+        # The streams' threads work in parallel already; OpenCV's own would only get in their way.
+        cv2.setNumThreads(1)
+        return Machine(
+            device=device,
+            amp=amp,
+            workers=ThreadPoolExecutor(self.workers, thread_name_prefix="images"),
+        )
+
+
+def run(
+    settings: Settings,
+    folder: RunFolder,
+    means: Means,
+    *,
+    resume: bool,
+    command: str,
+    say: Callable[[str], None],
+    report: Callable[[Epoch], None],
+) -> list[Epoch]:
+    """Start a run in `folder`, or finish the one that is there; returns its epochs.
+
+    `say` gets a line for each step that a person would want to know of, `report` each finished epoch.
+    """
+    size = InputSpec(height=settings.recipe.img_size, width=settings.recipe.img_size)
+    images = open_images(
+        settings.source.read(), size, workers=means.workers, memory_limit=means.cache_bytes
+    )
+    say(_describe(images, settings))
+    split = split_dataset(images.dataset, share=settings.val_split, seed=settings.recipe.seed)
+    task = Task(
+        images=images,
+        split=split,
+        ok_labels=resolve_ok_labels(settings.ok_labels, images.dataset.labels),
+        recipe=settings.recipe,
+        augmentation=settings.augmentation,
+    )
+    machine = means.machine(amp=settings.amp)
+    with machine.workers:
+        network = _network(settings, images.dataset.labels)
+        if resume:
+            _require_same_data(folder, images)
+        else:
+            origin = backbones.load_initial(
+                network, settings.model, settings.initial_weights, images.dataset.labels
+            )
+            say(
+                f"{settings.model} from {origin}; {len(split.train)} images teach, "
+                f"{len(split.validation)} validate"
+            )
+            folder.create()
+            _write_data_files(folder, task)
+            write_record(folder, _record(settings, task, machine, origin, command))
+        return run_epochs(network, task, folder, machine, resume=resume, report=report)
+
+
+def _network(settings: Settings, labels: Sequence[str]) -> nn.Module:
+    sides = sorted({settings.recipe.side(0), settings.recipe.img_size})
+    torch.manual_seed(settings.recipe.seed)
+    return backbones.build(
+        settings.model, len(labels), [InputSpec(height=side, width=side) for side in sides]
+    )
+
+
+def _describe(images: ImageStore, settings: Settings) -> str:
+    counts = ", ".join(f"{label} {count}" for label, count in images.dataset.counts.items())
+    bad = len(images.quarantined)
+    return (
+        f"{settings.source.data_dir}: {len(images)} images ({counts}); "
+        f"{bad} could not be decoded{' and are listed in quarantine.csv' if bad else ''}"
+    )
+
+
+def _require_same_data(folder: RunFolder, images: ImageStore) -> None:
+    stored = read_record(folder).data_sha256
+    if stored != images.sha256:
+        raise RunError(
+            f"the data changed since {folder.path} was started (sha256 {images.sha256[:12]}, then "
+            f"{stored[:12]}): put it back, or start a new run"
+        )
+
+
+def _record(
+    settings: Settings, task: Task, machine: Machine, origin: str, command: str
+) -> RunRecord:
+    samples = task.images.dataset.samples
+    taught = Counter(samples[index].label for index in task.split.train)
+    held_back = Counter(samples[index].label for index in task.split.validation)
+    return RunRecord(
+        started_at=datetime.now(UTC),
+        command=command,
+        settings=settings,
+        labels=task.images.dataset.labels,
+        ok_labels=task.ok_labels,
+        initial_weights=origin,
+        data_name=settings.source.data_dir.name,
+        data_sha256=task.images.sha256,
+        images={
+            label: Counts(train=taught[label], validation=held_back[label])
+            for label in task.images.dataset.labels
+        },
+        quarantined=len(task.images.quarantined),
+        device=str(machine.device),
+        threads=torch.get_num_threads(),
+        versions={"python": platform.python_version()} | {n: version(n) for n in _RECORDED},
+    )
+
+
+def _write_data_files(folder: RunFolder, task: Task) -> None:
+    dataset = task.images.dataset
+    write_csv(
+        folder.quarantine,
+        ("path", "label", "reason"),
+        [(bad.path, bad.label, bad.reason) for bad in task.images.quarantined],
+    )
+    write_csv(
+        folder.split,
+        ("path", "label", "group", "side"),
+        [
+            (sample.path, sample.label, sample.group, side)
+            for sample, side in zip(dataset.samples, task.split.sides(), strict=True)
+        ],
+    )
+    if task.augmentation is None:
+        return
+    rows = []
+    for label in dataset.labels:
+        first = next(i for i in task.split.train if dataset.samples[i].label == label)
+        random = np.random.default_rng((task.recipe.seed, first))
+        image = task.images[first]
+        rows.append([image, *(task.augmentation.apply(image, random) for _ in range(7))])
+    _, png = cv2.imencode(".png", cv2.cvtColor(contact_sheet(rows), cv2.COLOR_RGB2BGR))
+    with written_aside(folder.sheet) as aside:
+        aside.write_bytes(png.tobytes())
