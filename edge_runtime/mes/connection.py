@@ -27,7 +27,6 @@ _ANSWER_TIMEOUT_S: Final = 30.0
 then."""
 _FAREWELL_S: Final = 1.0
 
-_TAKEN_OVER: Final = 0x8E
 _BAD_CREDENTIALS: Final = frozenset({0x86, 0x87, 0x8C})
 _OVER_MESSAGE: Final = frozenset({0x81, 0x82, 0x83, 0x90, 0x95, 0x99})
 """Reasons of a DISCONNECT that blame what was sent: malformed, too large, bad topic or payload."""
@@ -39,14 +38,10 @@ class Connection:
     def __init__(
         self, address: MqttAddress, client_id: str, will_topic: str, password: str | None
     ) -> None:
-        self.accepted = False
-        """The broker answered CONNECT with success; stays True after the end."""
         self.ended = "closed the connection before accepting it"
         """Why it is over, in words for a user; meaningful once `alive` is False."""
         self.over_message = False
         """The broker ended it because of what was sent."""
-        self.taken_over = False
-        """The broker ended it because another client came with the same id."""
         self.quota = 0
         """Unanswered messages that the broker allows: its Receive Maximum."""
         self._address = address
@@ -56,6 +51,7 @@ class Connection:
         self._answers: list[tuple[Outgoing, str | None]] = []
         self._selector = selectors.DefaultSelector()
         self._quiet_since = time.monotonic()
+        self._accepted_at: float | None = None
         self._client = new_client(client_id, address, password)
         # 0 lifts paho's own limit: the window counts, and paho need not scan its queue at each PUBACK.
         self._client.max_inflight_messages = 0
@@ -63,6 +59,16 @@ class Connection:
         self._client.on_connect = self._on_connect
         self._client.on_publish = self._on_publish
         self._client.on_disconnect = self._on_disconnect
+
+    @property
+    def accepted(self) -> bool:
+        """The broker answered CONNECT with success; stays True after the end."""
+        return self._accepted_at is not None
+
+    @property
+    def lasted_s(self) -> float | None:
+        """Seconds since it was accepted; None if it was not."""
+        return None if self._accepted_at is None else time.monotonic() - self._accepted_at
 
     @property
     def alive(self) -> bool:
@@ -178,7 +184,7 @@ class Connection:
             return
         self.quota = getattr(properties, "ReceiveMaximum", 65_535)
         self._largest = getattr(properties, "MaximumPacketSize", None)
-        self.accepted = True
+        self._accepted_at = time.monotonic()
         self.ended = "lost the connection"
 
     def _on_publish(
@@ -204,10 +210,7 @@ class Connection:
     ) -> None:
         if flags.is_disconnect_packet_from_server:
             self.over_message = reason.value in _OVER_MESSAGE
-            self.taken_over = reason.value == _TAKEN_OVER
             self.ended = f"disconnected this station: {reason} (0x{reason.value:02X})"
-            if self.taken_over:
-                self.ended += "; does another daemon run for it?"
         elif reason.getName() == "Keep alive timeout":
             self.ended = "no longer answers (keep-alive ran out)"
 

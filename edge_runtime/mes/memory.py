@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from edge_runtime.errors import BrokerError
+from edge_runtime.mes.back_off import BackOff
 from edge_runtime.mes.base import Acknowledgement, Message
 from edge_runtime.mes.topics import matches
 from edge_runtime.mes.window import OFFLINE, Outgoing, SendWindow
@@ -26,8 +27,9 @@ _QUOTA: Final = 20
 """Unanswered messages allowed per connection, as many as mosquitto's default."""
 _BUFFERED: Final = 10_000
 """Messages an inbox holds; a full one makes the publishers wait, nothing is dropped."""
-_RETRY_S: Final = 0.05
-"""Pause before a connection that the broker refused or lost is tried again."""
+_BACK_OFF_BASE_S: Final = 0.02
+_BACK_OFF_CAP_S: Final = 0.5
+"""Nothing but this process suffers from attempts, so they may follow quickly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -227,22 +229,27 @@ class MemoryPublisher:
     # --- the publisher's thread --------------------------------------------------------------------
 
     def _run(self) -> None:
+        back_off = BackOff(base_s=_BACK_OFF_BASE_S, cap_s=_BACK_OFF_CAP_S)
         while self._stop_by is None:
             connection = MemoryConnection(
                 client_id=self._client_id, will_topic=self._availability_topic
             )
+            accepted_at: float | None = None
             try:
                 with self._broker.changed:
                     self._broker.connect(connection)
                     self._window.opened(_QUOTA)
                     self._connections += 1
                     self._problem = None
-            except BrokerError as exc:
-                self._problem = f"the broker in memory {exc}"
-            else:
+                accepted_at = time.monotonic()
                 self._converse(connection)
+                problem = "lost the connection"
+            except BrokerError as exc:
+                problem = str(exc)
+            back_off.attempted(None if accepted_at is None else time.monotonic() - accepted_at)
             with self._broker.changed:
-                self._broker.changed.wait_for(lambda: self._stop_by is not None, _RETRY_S)
+                self._problem = f"the broker in memory {problem}{back_off.remark}"
+                self._broker.changed.wait_for(lambda: self._stop_by is not None, back_off.delay_s())
 
     def _converse(self, connection: MemoryConnection) -> None:
         broker = self._broker
@@ -251,7 +258,6 @@ class MemoryPublisher:
                 if not broker.holds(connection) or self._leaving(connection):
                     self._window.closed(over_message=False)
                     self._held.clear()
-                    self._problem = "the broker in memory lost the connection"
                     return
                 item = self._window.next() if broker.has_room else None
                 if item is not None:

@@ -12,7 +12,6 @@ by `seq`.
 """
 
 import logging
-import random
 import socket
 import threading
 import time
@@ -21,6 +20,7 @@ from contextlib import suppress
 from typing import Final
 
 from edge_runtime.mes.address import MqttAddress
+from edge_runtime.mes.back_off import BackOff
 from edge_runtime.mes.base import Acknowledgement
 from edge_runtime.mes.connection import Connection
 from edge_runtime.mes.window import Outgoing, SendWindow
@@ -53,6 +53,8 @@ class MqttPublisher:
         self._window = SendWindow(availability_topic)
         self._connections = 0
         self._problem: str | None = f"broker {address} is not connected yet"
+        self._back_off = BackOff(base_s=_BACK_OFF_BASE_S, cap_s=_BACK_OFF_CAP_S)
+        """The network thread's own."""
         self._waker: socket.socket | None = None
         self._stop_by: float | None = None
         self._stopping = threading.Event()
@@ -117,18 +119,15 @@ class MqttPublisher:
     # --- the network thread ------------------------------------------------------------------------
 
     def _run(self, wakened: socket.socket) -> None:
-        failures = 0
-        with wakened:
-            while not self._stopping.is_set():
-                connection = self._converse(wakened)
-                failures = 0 if connection.accepted else failures + 1
-                self._stopping.wait(full_jitter(failures, long=connection.taken_over))
-        with self._lock:
+        while not self._stopping.is_set():
+            self._converse(wakened)
+            self._stopping.wait(self._back_off.delay_s())
+        with self._lock, wakened:
             if self._waker is not None:
                 self._waker.close()
                 self._waker = None
 
-    def _converse(self, wakened: socket.socket) -> Connection:
+    def _converse(self, wakened: socket.socket) -> None:
         """One connection, from its attempt to its end."""
         connection = Connection(
             self._address, self._client_id, self._availability_topic, self._password
@@ -146,7 +145,6 @@ class MqttPublisher:
         finally:
             connection.drop()
         self._lost(connection)
-        return connection
 
     def _tick_s(self) -> float:
         with self._lock:
@@ -188,7 +186,8 @@ class MqttPublisher:
             _LOG.warning("broker %s refused state %s: %s", self._address, item.topic, refusal)
 
     def _lost(self, connection: Connection) -> None:
-        problem = f"broker {self._address} {connection.ended}"
+        self._back_off.attempted(connection.lasted_s)
+        problem = f"broker {self._address} {connection.ended}{self._back_off.remark}"
         with self._lock:
             culprit = self._window.closed(over_message=connection.over_message)
             news = problem != self._problem
@@ -210,12 +209,3 @@ class MqttPublisher:
         if in_order:
             connection.bid_farewell()
         return True
-
-
-def full_jitter(failures: int, *, long: bool = False) -> float:
-    """Seconds to wait before the next attempt: uniform up to a bound that doubles, then stays.
-
-    `long` takes the highest bound at once.
-    """
-    bound = min(_BACK_OFF_CAP_S, _BACK_OFF_BASE_S * 2.0 ** min(failures, 16))
-    return random.uniform(0, _BACK_OFF_CAP_S if long else bound)

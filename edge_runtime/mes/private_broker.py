@@ -40,7 +40,8 @@ class PrivateBroker:
         config = [
             f"listener {self.port} 127.0.0.1",
             "allow_anonymous true",
-            "max_queued_messages 0",
+            # 0 would mean no limit, but mosquitto 2.0 then cuts the connection after each refusal.
+            "max_queued_messages 1000000",
             "set_tcp_nodelay true",
         ]
         if persistence:
@@ -57,6 +58,13 @@ class PrivateBroker:
     def address(self) -> str:
         """`mqtt://127.0.0.1:PORT`."""
         return f"mqtt://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """Process id of the running broker; raises BrokerError while it is down."""
+        if self._process is None:
+            raise BrokerError("the private broker is not running")
+        return self._process.pid
 
     def start(self, timeout_s: float = 10.0) -> None:
         """Start the broker and wait until it accepts connections; raises BrokerError if it does not."""

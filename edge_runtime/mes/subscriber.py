@@ -56,7 +56,9 @@ class MqttSubscriber:
                 address.host,
                 address.port,
                 keepalive=KEEP_ALIVE_S,
-                clean_start=paho.MQTT_CLEAN_START_FIRST_ONLY,
+                # The id is new in any case, but mosquitto 2.0 does not write down a session that began
+                # with a clean start.
+                clean_start=False,
                 properties=session_properties(),
             )
         except OSError as exc:
