@@ -92,14 +92,16 @@ class DirectoryCamera:
                 return self._frame(path)
             if self._settling is None:
                 break
-            now = time.monotonic()
-            if now >= self._next_look:
-                self._waiting = iter(self._settling.settled(self._look()))
+            if time.monotonic() >= self._next_look:
+                ready = self._settling.settled(self._look())
                 self._next_look = time.monotonic() + self._poll_s
-            elif now >= deadline:
+                if ready:
+                    self._waiting = iter(ready)
+                    continue
+            now = time.monotonic()
+            if now >= deadline:
                 return None
-            else:
-                time.sleep(min(deadline, self._next_look) - now)
+            time.sleep(max(0.0, min(deadline, self._next_look) - now))
         raise EndOfStream
 
     def close(self) -> None:
@@ -164,11 +166,10 @@ def _entries(root: Path) -> Iterator[os.DirEntry[str]]:
         yield from (entry for entry in listed if not entry.is_dir())
 
 
-def natural_order(name: str) -> tuple[tuple[str, int], ...]:
-    """A sort key that compares runs of digits as numbers; any two names compare."""
-    return tuple(
-        (text, int(digits or -1)) for text, digits in re.findall(r"([^0-9]*)([0-9]*)", name)
-    )
+def natural_order(name: str) -> tuple[tuple[tuple[str, int], ...], str]:
+    """A sort key that compares runs of digits as numbers; the name itself settles what is left."""
+    pieces = re.findall(r"([^0-9]*)([0-9]*)", name)
+    return tuple((text, int(digits or -1)) for text, digits in pieces), name
 
 
 def _folder_problem(folder: Path, exc: OSError) -> str:

@@ -10,15 +10,13 @@ in addresses of the network, which keep theirs. Nothing is percent-decoded.
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import Any
 
 from edge_runtime.cameras.address import masked
 from edge_runtime.cameras.base import CameraSource
 from edge_runtime.errors import CameraError
-
-Parameter: TypeAlias = int | float | bool
 
 _EXPECTED = (
     "expected simulated:GENERATION, dir:PATH, opencv:INDEX, rtsp://..., http://..., https://..., "
@@ -35,8 +33,8 @@ class SourceSpec:
     """A key of the table of schemes."""
     target: str
     """A generation, folder, device index, address or file: what the scheme says."""
-    parameters: Mapping[str, Parameter]
-    """Those that were given; for the others the source's own defaults hold."""
+    parameters: Mapping[str, Any]
+    """Those that were given, as numbers and switches; for the others the source's defaults hold."""
 
 
 def parse_source(text: str) -> SourceSpec:
@@ -73,7 +71,7 @@ def open_source(text: str) -> CameraSource:
 class _Parameter:
     """How one parameter is read: ValueError from `read` means that the value is none of `expected`."""
 
-    read: Callable[[str], Parameter]
+    read: Callable[[str], Any]
     expected: str
 
 
@@ -97,8 +95,8 @@ def _switch(text: str) -> bool:
     return ("0", "1").index(text) == 1
 
 
-def _parameters(query: str, text: str, entry: "_Scheme") -> dict[str, Parameter]:
-    given: dict[str, Parameter] = {}
+def _parameters(query: str, text: str, entry: "_Scheme") -> dict[str, Any]:
+    given: dict[str, Any] = {}
     for item in filter(None, query.split("&")):
         name, _, value = item.partition("=")
         parameter = entry.parameters.get(name)
@@ -167,7 +165,7 @@ def _open_video(spec: SourceSpec) -> CameraSource:
 class _Scheme:
     open: Callable[[SourceSpec], CameraSource]
     check: Callable[[str], None] = _check_anything
-    parameters: Mapping[str, _Parameter] = MappingProxyType({})
+    parameters: Mapping[str, _Parameter] = field(default_factory=dict)
     address: bool = False
     """The whole text, scheme and query included, is what the adapter is given."""
 
@@ -175,8 +173,9 @@ class _Scheme:
 _SIMULATED_PARAMETERS = MappingProxyType(
     {
         "seed": _Parameter(read=_whole, expected="a whole number from 0"),
-        "rate": _Parameter(read=_number(0.001, 100_000), expected="parts per second, above 0"),
+        "rate": _Parameter(read=_number(0, 100_000), expected="parts per second, 0 for unpaced"),
         "defects": _Parameter(read=_number(0, 1), expected="a share from 0 to 1"),
+        "corrupt": _Parameter(read=_switch, expected="0 or 1"),
     }
 )
 _SCHEMES: Mapping[str, _Scheme] = MappingProxyType(

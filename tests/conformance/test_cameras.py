@@ -1,0 +1,126 @@
+"""What every source of frames promises, whatever it stands on (see `CameraSource`)."""
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from itertools import count
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_runtime.cameras.base import CameraSource, EndOfStream
+from edge_runtime.cameras.directory import DirectoryCamera
+from edge_runtime.cameras.opencv import OpenCvCamera
+from edge_runtime.cameras.simulated import SimulatedCamera
+from edge_runtime.contracts.frame import Frame
+
+Opener = Callable[[Path], CameraSource]
+PARTS = 4
+PATIENCE_S = 10.0
+
+
+def open_simulated(_: Path) -> CameraSource:
+    return SimulatedCamera(generation="gen3", seed=1, rate=200.0)
+
+
+def open_folder(tmp_path: Path) -> CameraSource:
+    for number in range(PARTS):
+        (tmp_path / f"{number}.jpg").write_bytes(b"x" * number)
+    return DirectoryCamera(tmp_path)
+
+
+def open_watched_folder(tmp_path: Path) -> CameraSource:
+    open_folder(tmp_path).close()
+    return DirectoryCamera(tmp_path, watch=True, poll_s=0.01)
+
+
+def open_video(tmp_path: Path) -> CameraSource:
+    path = tmp_path / "run.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48))
+    for number in range(PARTS):
+        writer.write(np.full((48, 64, 3), number * 20, dtype=np.uint8))
+    writer.release()
+    return OpenCvCamera(str(path))
+
+
+EVERY = pytest.mark.parametrize(
+    "opener", [open_simulated, open_folder, open_watched_folder, open_video]
+)
+ENDING = pytest.mark.parametrize("opener", [open_folder, open_video])
+
+
+def take(camera: CameraSource, number: int) -> list[Frame]:
+    frames: list[Frame] = []
+    give_up = time.monotonic() + PATIENCE_S
+    while len(frames) < number and time.monotonic() < give_up:
+        frame = camera.read(0.5)
+        if frame is not None:
+            frames.append(frame)
+    return frames
+
+
+@EVERY
+def test_frames_hold_bytes_or_pixels_and_two_honest_times(opener: Opener, tmp_path: Path) -> None:
+    with closing(opener(tmp_path)) as camera:
+        frames = take(camera, PARTS)
+    assert len(frames) == PARTS
+    for frame in frames:
+        assert isinstance(frame.image, bytes | np.ndarray)
+        assert frame.captured_at.utcoffset() is not None
+        assert 0 < frame.arrived <= time.monotonic()
+    assert [frame.arrived for frame in frames] == sorted(frame.arrived for frame in frames)
+
+
+@EVERY
+def test_no_two_parts_share_an_id(opener: Opener, tmp_path: Path) -> None:
+    with closing(opener(tmp_path)) as camera:
+        frames = take(camera, PARTS)
+    assert len({frame.part_id for frame in frames}) == PARTS
+    assert all(frame.part_id for frame in frames)
+
+
+@EVERY
+def test_closing_twice_is_harmless(opener: Opener, tmp_path: Path) -> None:
+    camera = opener(tmp_path)
+    camera.close()
+    camera.close()
+
+
+@EVERY
+def test_a_closed_source_gives_nothing_more(opener: Opener, tmp_path: Path) -> None:
+    camera = opener(tmp_path)
+    camera.close()
+    try:
+        frame = camera.read(0.0)
+    except EndOfStream:
+        frame = None
+    assert frame is None
+
+
+@ENDING
+def test_the_end_stays_the_end(opener: Opener, tmp_path: Path) -> None:
+    with closing(opener(tmp_path)) as camera:
+        take(camera, PARTS)
+        for _ in range(3):
+            with pytest.raises(EndOfStream):
+                camera.read(0.0)
+
+
+@pytest.mark.parametrize(
+    "opener",
+    [
+        lambda _: SimulatedCamera(generation="gen3", seed=1, rate=0.01),
+        lambda path: DirectoryCamera(path, watch=True),
+    ],
+    ids=["simulated", "watched folder"],
+)
+def test_a_source_with_nothing_to_give_returns_in_time(opener: Opener, tmp_path: Path) -> None:
+    with closing(opener(tmp_path)) as camera:
+        for attempt in count():
+            began = time.monotonic()
+            if camera.read(0.05) is None:
+                break
+            assert attempt == 0, "only the first part may be there at once"
+        assert 0.05 <= time.monotonic() - began < PATIENCE_S
