@@ -1,0 +1,93 @@
+"""The unit, its drop-in and the example configuration, judged by those who will read them."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from edge_runtime.cameras.sources import parse_source
+from edge_runtime.config import StationConfig
+
+SYSTEMD = Path(__file__).parents[2] / "systemd"
+UNIT = "edge-inspect@.service"
+PROGRAM = "/opt/edge-inspect/bin/edge-inspect"
+needs_analyze = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
+)
+
+
+def analyze(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["systemd-analyze", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.fixture
+def unit(tmp_path: Path) -> Path:
+    """A copy whose program exists here: `verify` looks for the executable on this machine."""
+    text = (SYSTEMD / UNIT).read_text()
+    assert text.count(PROGRAM) == 1
+    copy = tmp_path / UNIT
+    copy.write_text(text.replace(PROGRAM, sys.executable))
+    return copy
+
+
+@needs_analyze
+def test_systemd_accepts_the_unit_without_a_word(unit: Path) -> None:
+    verdict = analyze("verify", "--man=no", unit)
+    assert (verdict.returncode, complaints(verdict.stderr)) == (0, [])
+
+
+@needs_analyze
+def test_systemd_would_object_to_a_misspelt_setting(unit: Path) -> None:
+    unit.write_text(unit.read_text().replace("TimeoutStopSec=", "TimeoutStopSecs="))
+    assert complaints(analyze("verify", "--man=no", unit).stderr)
+
+
+@needs_analyze
+def test_the_unit_is_closed_but_for_its_stated_exceptions(unit: Path) -> None:
+    verdict = analyze("security", "--offline=true", "--threshold=30", "--no-pager", unit)
+    assert "overall exposure" in verdict.stdout.lower()
+    assert verdict.returncode == 0, verdict.stdout[-300:]
+
+
+def complaints(stderr: str) -> list[str]:
+    """What `verify` says about our unit; it reads the machine's other units as well."""
+    return [line for line in stderr.splitlines() if "edge-inspect" in line]
+
+
+def test_the_unit_names_its_instance_wherever_a_station_is_meant() -> None:
+    text = (SYSTEMD / UNIT).read_text()
+    command = re.search(r"^ExecStart=(.*)$", text, re.MULTILINE)
+    assert command is not None
+    assert command[1] == f"{PROGRAM} --station %i --config /etc/edge-inspect/%i.toml"
+    assert "StateDirectory=edge-inspect/%i\n" in text
+
+
+def test_the_example_configuration_is_accepted_and_complete(tmp_path: Path) -> None:
+    text = (SYSTEMD / "L07-S3.toml.example").read_text()
+    values = tomllib.loads(text)
+    config = StationConfig.model_validate({"state_dir": tmp_path, **values})
+    assert config.station == "L07-S3"
+    shown = {*values, *re.findall(r"^# (\w+) = ", text, re.MULTILINE)}
+    assert shown == set(StationConfig.model_fields) - {"frames"}
+
+
+def test_every_source_the_example_names_can_be_parsed() -> None:
+    text = (SYSTEMD / "L07-S3.toml.example").read_text()
+    sources = re.findall(r'^#   "([^"]+)"', text, re.MULTILINE)
+    assert [parse_source(source).scheme for source in sources] == [
+        "opencv",
+        "rtsp",
+        "dir",
+        "file",
+        "simulated",
+    ]
