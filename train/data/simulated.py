@@ -9,6 +9,7 @@ import csv
 import multiprocessing
 import os
 import shutil
+import signal
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -144,7 +145,7 @@ def _aside(out: Path) -> Iterator[Path]:
         out.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     except OSError as exc:
-        raise UsageError(f"cannot write to {out}: {exc.strerror}") from exc
+        raise UsageError(f"cannot write to {out}: {exc.strerror} ({exc.filename})") from exc
     try:
         yield folder
         folder.chmod(0o755)  # mkdtemp keeps others out; a dataset is for them too
@@ -162,12 +163,14 @@ def _rows(recipe: Recipe, count: int, folder: Path, workers: int) -> Iterator[li
         yield from map(write, spans)
         return
     # Spawned, not forked: OpenCV's threads do not survive a fork.
-    with multiprocessing.get_context("spawn").Pool(workers, _single_threaded) as pool:
+    with multiprocessing.get_context("spawn").Pool(workers, _enlist) as pool:
         yield from pool.imap(write, spans)
 
 
-def _single_threaded() -> None:
+def _enlist() -> None:
     cv2.setNumThreads(1)
+    # Ctrl-C reaches every process of the group; the parent alone answers it, and ends the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _write_span(recipe: Recipe, folder: Path, span: tuple[int, int]) -> list[Row]:
