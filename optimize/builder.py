@@ -163,8 +163,10 @@ def choose_default(timed: Mapping[str, tuple[LatencyRecord, ...]]) -> tuple[str,
 
 
 def _check_runs(model: FloatModel) -> None:
+    size = model.spec.input
     try:
-        open_engine(_ENGINE, model.path, model.spec, 1).close()
+        with closing(open_engine(_ENGINE, model.path, model.spec, 1)) as engine:
+            engine.infer(np.zeros((2, size.height, size.width, 3), np.uint8))
     except EngineError as exc:
         raise ModelError(f"the model cannot be run: {exc}") from exc
 

@@ -168,7 +168,7 @@ def _percentile(histogram: Histogram) -> tuple[float, float]:
 
 def _least_error(histogram: Histogram) -> tuple[float, float]:
     def error(low: float, high: float) -> float:
-        step = (high - low) / _LEVELS
+        step = max(high - low, 1e-30) / _LEVELS
         rounded = np.clip(np.round((histogram.centres - low) / step), 0, _LEVELS) * step + low
         return float(histogram.counts @ (histogram.centres - rounded) ** 2)
 

@@ -129,7 +129,8 @@ def _listed(root: Path) -> tuple[Entry, ...]:
 def _entry(manifest: Path, line: int, row: dict[str, str | None]) -> Entry:
     path = row["path"] or ""
     inside = manifest.parent.resolve()
-    if not path or not (inside / path).resolve().is_relative_to(inside):
+    # A NUL is the one character that no path may hold.
+    if not path or "\0" in path or not (inside / path).resolve().is_relative_to(inside):
         raise CalibrationError(
             f"{manifest} line {line}: path {path!r} must name a file within the folder"
         )

@@ -83,6 +83,8 @@ def quantise(model: onnx.ModelProto, ranges: Ranges) -> onnx.ModelProto:
     quantizer.model.topological_sort()
     quantised: onnx.ModelProto = quantizer.model.model
     quantised.ir_version = model.ir_version
+    del quantised.metadata_props[:]
+    quantised.metadata_props.extend(model.metadata_props)
     onnx.checker.check_model(quantised, full_check=True)
     return quantised
 

@@ -91,7 +91,7 @@ def model_card(manifest: BundleManifest, reason: str) -> str:
     """MODEL_CARD.md."""
     model = manifest.model
     accuracy = [
-        f"| {v.precision} | {v.accuracy.images} | {' | '.join(_figures(v.accuracy))} |"
+        f"| {v.precision} | {' | '.join(_figures(v.accuracy))} |"
         for v in manifest.variants
         if v.accuracy
     ]
@@ -120,8 +120,8 @@ Measured at this decision rule on {", ".join(data) or "nothing: the images were 
 A flip is a verdict that differs from float32's on the same image; recall counts a defective part
 answered `defect` or `review`; FPR counts a good part answered `defect`.
 
-| variant | images | flips | macro F1 | recall | FPR | review |
-|---|---|---|---|---|---|---|
+| variant | flips of images | macro F1 | recall | FPR | review |
+|---|---|---|---|---|---|
 {chr(10).join(accuracy)}
 
 ## Latency

@@ -1,0 +1,382 @@
+"""`optimize build` from end to end on the tiny network, and what it refuses."""
+
+import hashlib
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from edge_runtime.bundle import open_bundle
+from edge_runtime.contracts.manifest import LatencyRecord
+from edge_runtime.engines.catalogue import open_engine
+from edge_runtime.errors import BundleError
+from optimize import calibrate, latency
+from optimize.builder import choose_default
+from optimize.cli.main import main
+from tests.optimize.tiny_network import LABELS
+
+QUICK = ["--latency-samples", "2"]
+MakeFolder = Callable[..., Path]
+
+
+@pytest.fixture
+def build(model_file: Path, make_folder: MakeFolder) -> Callable[..., int]:
+    calibration = make_folder("calibration")
+    validation = make_folder("validation", per_class=20)
+
+    def run(out: Path, *flags: str, calibrated_on: Path = calibration) -> int:
+        return main(
+            [
+                "build",
+                *(str(model_file), "--calibration", str(calibrated_on)),
+                *("--validation", str(validation), "--out", str(out)),
+                *QUICK,
+                *flags,
+            ]
+        )
+
+    return run
+
+
+@pytest.fixture
+def bundle(build: Callable[..., int], tmp_path: Path) -> Path:
+    assert build(tmp_path / "out", "--int8") == 0
+    return tmp_path / "out" / "weld-seam" / "1.0.0"
+
+
+def test_a_built_bundle_opens_and_both_variants_repeat_their_golden_answers(bundle: Path) -> None:
+    opened = open_bundle(bundle)
+    assert [variant.precision for variant in opened.manifest.variants] == ["float32", "int8"]
+    assert len(opened.manifest.golden) == 2 * len(LABELS)
+    for variant in opened.manifest.variants:
+        engine = open_engine("onnxruntime", opened.model_file(variant), opened.manifest.model, 1)
+        assert opened.replay(engine, variant) == 6
+        engine.close()
+
+
+def test_the_manifest_records_accuracy_latency_and_origin(bundle: Path, model_file: Path) -> None:
+    manifest = open_bundle(bundle).manifest
+    for variant in manifest.variants:
+        assert variant.accuracy is not None
+        assert variant.accuracy.images == 60
+        assert variant.accuracy.macro_f1 == 1
+        assert variant.accuracy.dataset.startswith("validation sha256:")
+        assert [record.batch for record in variant.latency] == [1, 8, 32]
+    origin = manifest.model.provenance
+    assert origin["backbone"] == "tiny"
+    assert origin["source_sha256"] == hashlib.sha256(model_file.read_bytes()).hexdigest()
+    assert origin["calibration"].startswith("calibration sha256:")
+    assert origin["calibration_method"] in {"minmax", "percentile", "error"}
+
+
+def test_a_flipped_byte_anywhere_is_noticed_and_the_file_named(bundle: Path) -> None:
+    files = sorted(path for path in bundle.rglob("*") if path.is_file())
+    assert len(files) == 11
+    for file in files:
+        whole = file.read_bytes()
+        file.write_bytes(whole[:-2] + bytes([whole[-2] ^ 1]) + whole[-1:])
+        with pytest.raises(BundleError, match=file.name):
+            open_bundle(bundle)
+        file.write_bytes(whole)
+    open_bundle(bundle)
+
+
+def test_the_summary_says_what_was_built_and_why(
+    build: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert build(tmp_path / "out" / "tiles" / "2.1.0", "--int8") == 0
+    out, err = capsys.readouterr()
+    assert "simplified 9 nodes to 9" in out
+    assert "gate passed: int8 changed 0 of 60 verdicts, 1 were agreed" in out
+    assert f"wrote {tmp_path}/out/tiles/2.1.0" in out
+    assert "calibration by " in err
+
+
+def test_the_model_card_shows_labels_rule_figures_and_limits(bundle: Path) -> None:
+    card = (bundle / "MODEL_CARD.md").read_text()
+    assert "red, green, blue" in card
+    assert "review from a defect score of 0.400" in card
+    assert "| int8 | 0/60 | 1.0000 | 1.0000 |" in card
+    assert "## Limits" in card
+
+
+def test_without_int8_the_bundle_holds_float32_alone(
+    build: Callable[..., int], tmp_path: Path
+) -> None:
+    assert build(tmp_path / "out", "--name", "plain") == 0
+    manifest = open_bundle(tmp_path / "out" / "plain").manifest
+    assert [variant.precision for variant in manifest.variants] == ["float32"]
+    assert manifest.default_variant == "float32"
+    assert not (tmp_path / "out" / "plain" / "1.0.0" / "int8.onnx").exists()
+
+
+@pytest.fixture
+def wrecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ranges a hundred times too small: the control, which any gate must see."""
+    honest = calibrate.choose_ranges
+
+    def too_small(*arguments: Any) -> calibrate.Ranges:
+        return {name: (low / 100, high / 100) for name, (low, high) in honest(*arguments).items()}
+
+    monkeypatch.setattr(calibrate, "choose_ranges", too_small)
+
+
+@pytest.mark.usefixtures("wrecked")
+def test_a_wrecked_int8_model_fails_the_gate_and_no_bundle_is_written(
+    build: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert build(tmp_path / "out", "--int8") == 10
+    _, err = capsys.readouterr()
+    assert "int8 changes" in err
+    assert "flip: " in err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("wrecked")
+def test_a_gate_may_be_widened_on_purpose(build: Callable[..., int], tmp_path: Path) -> None:
+    assert build(tmp_path / "out", "--int8", "--max-flips", "1") == 0
+
+
+def test_an_existing_bundle_is_refused_before_any_work_and_stays_as_it_is(
+    bundle: Path, build: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.read_bytes() for path in bundle.rglob("*") if path.is_file()}
+    capsys.readouterr()
+    assert build(bundle, "--int8") == 11
+    assert "exists already" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in bundle.rglob("*") if path.is_file()} == before
+
+
+def test_an_interrupted_build_leaves_nothing_behind(
+    build: Callable[..., int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupted(*_arguments: Any, **_named: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(latency, "measure", interrupted)
+    assert build(tmp_path / "out", "--int8") == 130
+    assert not (tmp_path / "out").exists()
+    assert capsys.readouterr().err.endswith("optimize: interrupted\n")
+
+
+def test_corrupt_calibration_files_are_counted_and_named(
+    build: Callable[..., int],
+    make_folder: MakeFolder,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = make_folder("worn", per_class=4)
+    (folder / "red" / "zz.jpg").write_bytes(b"garbage")
+    assert build(tmp_path / "out", "--int8", calibrated_on=folder) == 0
+    err = capsys.readouterr().err
+    assert "warning: 1 files of" in err
+    assert "red/zz.jpg: " in err
+    assert "only 12 calibration images" in err
+
+
+def test_a_calibration_set_of_one_class_is_warned_of(
+    build: Callable[..., int],
+    make_folder: MakeFolder,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = make_folder("narrow", per_class=40, labels=("red",))
+    build(tmp_path / "out", "--int8", "--max-flips", "1", calibrated_on=folder)
+    assert "all calibration images are of one class (red)" in capsys.readouterr().err
+
+
+def test_no_usable_calibration_image_is_an_error(
+    build: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "junk" / "red").mkdir(parents=True)
+    (tmp_path / "junk" / "red" / "a.jpg").write_bytes(b"garbage")
+    assert build(tmp_path / "out", "--int8", calibrated_on=tmp_path / "junk") == 9
+    assert "none of the 1 images" in capsys.readouterr().err
+
+
+def test_validation_labels_that_the_model_does_not_know_are_an_error(
+    model_file: Path,
+    make_folder: MakeFolder,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    calibration, validation = make_folder("calibration"), make_folder("validation", per_class=1)
+    (validation / "red").rename(validation / "violet")
+    status = main(
+        [
+            "build",
+            str(model_file),
+            "--int8",
+            *QUICK,
+            "--out",
+            str(tmp_path / "out"),
+            "--calibration",
+            str(calibration),
+            "--validation",
+            str(validation),
+        ]
+    )
+    assert status == 9
+    assert "violet" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_validation_the_calibration_images_serve_and_that_is_said(
+    model_file: Path,
+    make_folder: MakeFolder,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    calibration = make_folder("calibration")
+    status = main(
+        [
+            "build",
+            str(model_file),
+            "--int8",
+            *QUICK,
+            "--out",
+            str(tmp_path / "out"),
+            "--calibration",
+            str(calibration),
+        ]
+    )
+    assert status == 0
+    assert "no --validation" in capsys.readouterr().err
+    accuracy = open_bundle(tmp_path / "out" / "weld-seam").manifest.variants[1].accuracy
+    assert accuracy is not None
+    assert accuracy.dataset.startswith("calibration: calibration sha256:")
+
+
+def test_unlabelled_calibration_images_alone_give_a_bundle_without_accuracy(
+    model_file: Path, make_folder: MakeFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = make_folder("calibration") / "red"
+    status = main(
+        [
+            "build",
+            str(model_file),
+            *QUICK,
+            "--out",
+            str(tmp_path / "out"),
+            "--calibration",
+            str(folder),
+        ]
+    )
+    assert status == 0
+    assert "accuracy is not recorded" in capsys.readouterr().err
+    assert open_bundle(tmp_path / "out" / "weld-seam").manifest.variants[0].accuracy is None
+
+
+def test_a_model_that_is_none_is_refused_in_one_line(
+    tmp_path: Path, make_folder: MakeFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"hello")
+    calibration = make_folder("calibration", per_class=1)
+    status = main(
+        [
+            "build",
+            str(tmp_path / "model.onnx"),
+            "--calibration",
+            str(calibration),
+            "--out",
+            str(tmp_path / "out"),
+        ]
+    )
+    assert status == 8
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_model_that_the_engine_refuses_is_a_model_error(
+    tmp_path: Path,
+    proto: onnx.ModelProto,
+    make_folder: MakeFolder,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # Valid for the ONNX checker: only a run shows that the bias does not fit.
+    for tensor in proto.graph.initializer:
+        if tensor.name == "head_bias":
+            tensor.CopyFrom(onnx.numpy_helper.from_array(np.ones(7, np.float32), "head_bias"))
+    onnx.save(proto, tmp_path / "odd.onnx")
+    status = main(
+        [
+            "build",
+            str(tmp_path / "odd.onnx"),
+            *QUICK,
+            "--out",
+            str(tmp_path / "out"),
+            "--calibration",
+            str(make_folder("calibration", per_class=1)),
+        ]
+    )
+    assert status == 8
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_nothing_but_our_own_lines_reaches_the_user(
+    build: Callable[..., int], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert build(tmp_path / "out", "--int8") == 0
+    err = capfd.readouterr().err
+    assert len(err.splitlines()) == 1, err
+    assert err.startswith("calibration by ")
+
+
+def test_inspect_shows_what_is_inside(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert main(["inspect", str(bundle)]) == 0
+    out = capsys.readouterr().out
+    assert "weld-seam/1.0.0, built" in out
+    assert "red, green, blue" in out
+    assert "calibration_method" in out
+
+
+def test_inspect_refuses_a_damaged_bundle(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (bundle / "int8.onnx").write_bytes(b"")
+    capsys.readouterr()
+    assert main(["inspect", str(bundle)]) == 3
+    assert "int8.onnx" in capsys.readouterr().err
+
+
+def test_bench_measures_every_variant_here_and_now(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert main(["bench", str(bundle), "--samples", "2", "--batches", "1", "2"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("float32") >= 2
+    assert "times as fast as float32 at batch 2, 1 thread" in out
+
+
+@pytest.mark.parametrize(("ours", "default"), [(4.0, "int8"), (10.0, "float32"), (12.0, "float32")])
+def test_int8_is_the_default_only_where_it_is_faster(ours: float, default: str) -> None:
+    def record(p50: float) -> LatencyRecord:
+        return LatencyRecord(
+            device="d",
+            engine="e",
+            engine_version="1",
+            batch=1,
+            threads=1,
+            samples=1,
+            p50_ms=p50,
+            p95_ms=p50,
+            p99_ms=p50,
+            measured_at=datetime.now(UTC),
+        )
+
+    precision, reason = choose_default({"float32": (record(10.0),), "int8": (record(ours),)})
+    assert precision == default
+    assert "int8 passed its gate" in reason
+
+
+def test_a_wrong_flag_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["build", "m.onnx", "--calibration", "c", "--out", "o", "--max-flips", "2"])
+    assert caught.value.code == 2
+    assert "'2' is not a share from 0 to 1" in capsys.readouterr().err

@@ -1,0 +1,45 @@
+"""The default calibration set, and the copy of it in the repository."""
+
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from edge_runtime.contracts.manifest import InputSpec
+from edge_runtime.simulation.generations import LABELS
+from optimize.calibration_set import draw, write
+from optimize.dataset import Image, open_folder, read_images
+from optimize.errors import PackageError
+
+SHIPPED = Path(__file__).parents[2] / "calibration_data"
+
+
+def test_a_drawn_set_is_read_back_whole(tmp_path: Path) -> None:
+    size = write(tmp_path / "set", count=6, seed=3)
+    images = list(read_images(open_folder(tmp_path / "set"), InputSpec()))
+    assert all(isinstance(image, Image) for image in images)
+    assert [image.label for image in images if isinstance(image, Image)] == list(LABELS)
+    assert size == sum(path.stat().st_size for path in (tmp_path / "set").glob("*/*.jpg"))
+
+
+def test_the_same_seed_draws_the_same_set_and_another_does_not() -> None:
+    first, again = (list(islice(draw(seed=3), 3)) for _ in range(2))
+    other = list(islice(draw(seed=4), 3))
+    assert first == again
+    assert not {image.sha256 for image in first} & {image.sha256 for image in other}
+
+
+def test_a_set_that_is_there_is_never_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "manifest.csv").write_text("mine")
+    with pytest.raises(PackageError, match="stays as it is"):
+        write(tmp_path, count=6, seed=3)
+    assert (tmp_path / "manifest.csv").read_text() == "mine"
+
+
+def test_the_set_in_the_repository_is_whole_balanced_and_small() -> None:
+    folder = open_folder(SHIPPED)
+    images = list(read_images(folder, InputSpec()))
+    assert all(isinstance(image, Image) for image in images)
+    assert Counter(entry.label for entry in folder.entries) == dict.fromkeys(LABELS, 16)
+    assert sum((SHIPPED / entry.path).stat().st_size for entry in folder.entries) < 2_500_000
