@@ -114,10 +114,10 @@ class DirectoryCamera:
         image: bytes | Unreadable
         try:
             with path.open("rb") as file:
-                captured_at = datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
-                image = file.read(
-                    MAX_BYTES + 1
-                )  # one more than the decoder takes, so that it says so
+                status = os.fstat(file.fileno())
+                captured_at = datetime.fromtimestamp(status.st_mtime, UTC)
+                # Of a file beyond the decoder's limit, just enough for it to say so.
+                image = file.read(min(status.st_size, MAX_BYTES) + 1)
         except OSError as exc:
             image = Unreadable((exc.strerror or type(exc).__name__).lower())
         name = os.fsencode(path.relative_to(self._root)).decode("utf-8", "backslashreplace")
