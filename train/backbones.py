@@ -46,6 +46,7 @@ def build(model: str, classes: int, sizes: Sequence[InputSpec]) -> nn.Module:
             + (f"; did you mean {' or '.join(near)}?" if near else ": see timm.list_models()")
         )
     network: nn.Module = timm.create_model(model, num_classes=classes)
+    _start_undecided(head(network))
     network = network.to(memory_format=_MEMORY_FORMAT)
     network.eval()
     for size in sizes:
@@ -94,6 +95,16 @@ def load_initial(network: nn.Module, model: str, source: str, labels: Sequence[s
         f"--initial-weights {source!r}: expected {IMAGENET}, {SCRATCH}, a .pth or .safetensors file, "
         "or the folder of an earlier run; no such file or folder exists"
     )
+
+
+def _start_undecided(classifier: nn.Module) -> None:
+    """Small weights, so that the first loss is that of a guess: timm's own for few classes start it at
+    12 and not at 1.8, and the first epochs go by in mending that."""
+    for name, parameter in classifier.named_parameters():
+        if name.endswith("weight"):
+            nn.init.normal_(parameter, std=0.01)
+        else:
+            nn.init.zeros_(parameter)
 
 
 def _load_imagenet(network: nn.Module, model: str) -> str:
