@@ -74,6 +74,7 @@ def parse_address(text: str) -> Address:
         or not _HOST.fullmatch(host)
         or port == 0
         or user == ""
+        or not (user is None or unquote(user).isprintable())
     ):
         raise BrokerError(f"broker address {_shown(text)} is malformed: {_FORM}")
     return MqttAddress(

@@ -1,0 +1,111 @@
+"""The outbox against a model of it, through any history of batches, answers, failures and crashes."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from edge_runtime.errors import StateError
+from edge_runtime.journal.outbox import Entry, Outbox
+
+
+class OutboxMachine(RuleBasedStateMachine):
+    """A crash is a copy of the folder as it lies on disk, taken over by a new outbox."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.root = Path(tempfile.mkdtemp())
+        self.folder = self.root / "0"
+        self.box = Outbox(self.folder)
+        self.lives = 0
+        self.committed = 0
+        self.waiting: dict[int, bytes] = {}
+        self.refused: set[int] = set()
+        self.unwritten: dict[int, tuple[bytes, bool]] = {}
+        """Answers that a crash may undo: body, and whether it was a refusal."""
+
+    @rule(bodies=st.lists(st.binary(max_size=200), max_size=5))
+    def append(self, bodies: list[bytes]) -> None:
+        self.box.append(self._batch(bodies))
+        self._take(bodies)
+
+    @rule(bodies=st.lists(st.binary(max_size=200), min_size=1, max_size=5))
+    def append_to_a_full_disk_and_again(self, bodies: list[bytes]) -> None:
+        self.box._database.writer.execute("PRAGMA query_only = ON")
+        with pytest.raises(StateError):
+            self.box.append(self._batch(bodies))
+        self.box._database.writer.execute("PRAGMA query_only = OFF")
+        self.agrees()
+        self.append(bodies)
+
+    @precondition(lambda self: self.waiting)
+    @rule(data=st.data(), refused=st.booleans())
+    def answer(self, data: st.DataObject, refused: bool) -> None:
+        seq = data.draw(st.sampled_from(sorted(self.waiting)))
+        self.unwritten[seq] = (self.waiting.pop(seq), refused)
+        if refused:
+            self.refused.add(seq)
+            self.box.refuse(seq, "Not authorized")
+        else:
+            self.box.acknowledge(seq)
+
+    @rule()
+    def flush(self) -> None:
+        self.box.flush()
+        self.unwritten.clear()
+
+    @rule()
+    def restart(self) -> None:
+        self.box.close()
+        self.unwritten.clear()
+        self.box = Outbox(self.folder)
+
+    @rule()
+    def crash(self) -> None:
+        self.lives += 1
+        after = self.root / str(self.lives)
+        shutil.copytree(self.folder, after)
+        self.box.close()
+        self.folder = after
+        self.box = Outbox(self.folder)
+        # What was answered and not written down waits again; nothing else may differ.
+        for seq, (body, refused) in self.unwritten.items():
+            self.waiting[seq] = body
+            if refused:
+                self.refused.discard(seq)
+        self.unwritten.clear()
+
+    @rule(after=st.integers(0, 30), limit=st.integers(0, 5))
+    def read_a_part(self, after: int, limit: int) -> None:
+        expected = [seq for seq in sorted(self.waiting) if seq > after][:limit]
+        assert [entry.seq for entry in self.box.pending(after, limit)] == expected
+
+    @invariant()
+    def agrees(self) -> None:
+        assert self.box.next_seq == self.committed + 1
+        assert {e.seq: e.body for e in self.box.pending(0, 10_000)} == self.waiting
+        assert self.box.pending_count == len(self.waiting)
+        assert self.box.refused_count == len(self.refused)
+
+    def _batch(self, bodies: list[bytes]) -> list[Entry]:
+        first = self.committed + 1
+        return [Entry(seq=first + index, body=body) for index, body in enumerate(bodies)]
+
+    def _take(self, bodies: list[bytes]) -> None:
+        for body in bodies:
+            self.committed += 1
+            self.waiting[self.committed] = body
+        if bodies:
+            self.unwritten.clear()
+
+    def teardown(self) -> None:
+        self.box.close()
+        shutil.rmtree(self.root)
+
+
+OutboxMachine.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+TestOutboxMachine = OutboxMachine.TestCase

@@ -1,0 +1,233 @@
+"""From the outbox to the broker: everything, in order, once per run, with the time it took."""
+
+import json
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from edge_runtime.contracts.verdict import Verdict
+from edge_runtime.errors import StateError
+from edge_runtime.journal.outbox import Entry, Outbox
+from edge_runtime.mes.base import Message
+from edge_runtime.mes.delivery import Delivery
+from edge_runtime.mes.memory import MemoryBroker, MemoryPublisher, MemorySubscriber
+from tests.patience import eventually, listen_until
+from tests.sample_verdicts import entries
+
+TOPIC = "inspection/plant-1/L07/S3/verdict"
+
+
+@pytest.fixture
+def broker() -> MemoryBroker:
+    return MemoryBroker.named(uuid.uuid4().hex)
+
+
+@pytest.fixture
+def mes(broker: MemoryBroker) -> Iterator[MemorySubscriber]:
+    with closing(MemorySubscriber(broker, TOPIC)) as subscriber:
+        yield subscriber
+
+
+class Line:
+    """An outbox, a publisher and the delivery between them."""
+
+    def __init__(self, folder: Path, broker: MemoryBroker) -> None:
+        self.outbox = Outbox(folder)
+        self.publisher = MemoryPublisher(
+            broker, client_id="s3", availability_topic="a/availability"
+        )
+        self.timed: dict[int, float] = {}
+        self.delivery = Delivery(
+            self.outbox, self.publisher, TOPIC, on_acknowledged=self.timed.__setitem__
+        )
+
+    def commit(self, count: int) -> None:
+        self.outbox.append(entries(self.outbox.next_seq, count))
+        self.delivery.notify()
+
+    def close(self) -> None:
+        self.publisher.stop(2.0)
+        self.delivery.stop()
+        self.outbox.close()
+
+
+@pytest.fixture
+def opened() -> Iterator[ExitStack]:
+    with ExitStack() as resources:
+        yield resources
+
+
+@pytest.fixture
+def line(tmp_path: Path, broker: MemoryBroker, opened: ExitStack) -> Line:
+    line = opened.enter_context(closing(Line(tmp_path, broker)))
+    line.delivery.start()
+    return line
+
+
+def verdicts(messages: list[Message]) -> list[Verdict]:
+    return [Verdict.model_validate_json(message.payload) for message in messages]
+
+
+def receive(mes: MemorySubscriber, count: int) -> list[Verdict]:
+    return verdicts(listen_until(mes, lambda messages: len(messages) >= count))
+
+
+def test_committed_verdicts_arrive_in_order_and_leave_the_outbox(
+    line: Line, mes: MemorySubscriber
+) -> None:
+    for _ in range(20):
+        line.commit(5)
+    assert line.delivery.drain(10.0)
+    assert [verdict.seq for verdict in receive(mes, 100)] == list(range(1, 101))
+    assert line.delivery.acknowledged == 100
+    assert line.outbox.pending_count == 0
+    assert eventually(lambda: not stored(line.outbox))
+
+
+def test_the_payload_is_the_committed_verdict_with_its_time_to_publish(
+    line: Line, mes: MemorySubscriber
+) -> None:
+    (entry,) = entries(1, 1, decided_at=datetime.now(UTC) + timedelta(days=300))
+    line.outbox.append([entry])
+    line.delivery.notify({1: time.monotonic() - 0.75})
+    (verdict,) = receive(mes, 1)
+    assert verdict.timings_ms.publish is not None
+    assert verdict.timings_ms.publish >= 0
+    committed = Verdict.model_validate_json(entry.body)
+    timings = committed.timings_ms.model_copy(update={"publish": verdict.timings_ms.publish})
+    assert verdict == committed.model_copy(update={"timings_ms": timings})
+
+
+def test_a_verdict_of_this_run_is_timed_by_the_monotonic_clock(
+    line: Line, broker: MemoryBroker, mes: MemorySubscriber
+) -> None:
+    assert eventually(lambda: line.publisher.connected)
+    broker.set_up(False)
+    assert eventually(lambda: not line.publisher.connected)
+    line.outbox.append(entries(1, 1, decided_at=datetime.now(UTC) - timedelta(days=300)))
+    line.delivery.notify({1: time.monotonic() - 0.75})
+    broker.set_up(True)
+    (verdict,) = receive(mes, 1)
+    assert verdict.timings_ms.publish is not None
+    assert 750 <= verdict.timings_ms.publish < 60_000
+
+
+def test_a_verdict_of_an_earlier_run_is_timed_by_the_wall_clock(
+    tmp_path: Path, broker: MemoryBroker, mes: MemorySubscriber, opened: ExitStack
+) -> None:
+    an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    in_an_hour = datetime.now(UTC) + timedelta(hours=1)
+    with closing(Outbox(tmp_path)) as box:
+        box.append([*entries(1, 1, decided_at=an_hour_ago), *entries(2, 1, decided_at=in_an_hour)])
+    line = opened.enter_context(closing(Line(tmp_path, broker)))
+    line.delivery.start()
+    late, early = receive(mes, 2)
+    assert late.timings_ms.publish is not None
+    assert 3_600_000 <= late.timings_ms.publish < 3_700_000
+    assert early.timings_ms.publish == 0.0
+
+
+def test_verdicts_wait_out_an_outage(
+    line: Line, broker: MemoryBroker, mes: MemorySubscriber
+) -> None:
+    line.commit(3)
+    assert line.delivery.drain(10.0)
+    broker.set_up(False)
+    line.commit(600)
+    assert not line.delivery.drain(0.2)
+    assert line.outbox.pending_count == 600
+    broker.set_up(True)
+    assert line.delivery.drain(20.0)
+    arrived = receive(mes, 603)
+    assert sorted({verdict.seq for verdict in arrived}) == list(range(1, 604))
+
+
+def test_what_an_earlier_run_left_unanswered_is_sent_again(
+    tmp_path: Path, broker: MemoryBroker, mes: MemorySubscriber, opened: ExitStack
+) -> None:
+    broker.hold_answers(True)
+    with closing(Line(tmp_path, broker)) as first:
+        first.delivery.start()
+        first.commit(5)
+        receive(mes, 5)
+        first.publisher.stop(0.1)
+    broker.hold_answers(False)
+    second = opened.enter_context(closing(Line(tmp_path, broker)))
+    second.delivery.start()
+    assert second.delivery.drain(10.0)
+    assert [verdict.seq for verdict in receive(mes, 5)] == [1, 2, 3, 4, 5]
+
+
+def test_a_refused_verdict_is_kept_and_does_not_hold_up_the_others(
+    line: Line, broker: MemoryBroker, mes: MemorySubscriber
+) -> None:
+    broker.refuse_messages(
+        lambda topic, body: "odd" if topic == TOPIC and json.loads(body)["seq"] == 2 else None
+    )
+    line.commit(3)
+    assert line.delivery.drain(10.0)
+    assert [verdict.seq for verdict in receive(mes, 2)] == [1, 3]
+    assert (line.delivery.acknowledged, line.delivery.refused) == (2, 1)
+    assert line.outbox.refused_count == 1
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'{"seq":1}', b"\xff", b"7"])
+def test_an_unreadable_body_is_set_aside(line: Line, mes: MemorySubscriber, body: bytes) -> None:
+    line.outbox.append([Entry(seq=1, body=body), *entries(2, 1)])
+    line.delivery.notify()
+    assert line.delivery.drain(10.0)
+    assert [verdict.seq for verdict in receive(mes, 1)] == [2]
+    assert line.outbox.refused_count == 1
+
+
+def test_each_acknowledgement_is_told_with_its_time(line: Line) -> None:
+    before = time.monotonic()
+    line.commit(10)
+    assert line.delivery.drain(10.0)
+    assert sorted(line.timed) == list(range(1, 11))
+    assert all(before <= moment <= time.monotonic() for moment in line.timed.values())
+
+
+def test_a_disk_that_cannot_be_read_is_reported_and_tried_again(
+    line: Line, mes: MemorySubscriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    healthy = Outbox.pending
+
+    def broken(_box: Outbox, _after: int, _limit: int) -> tuple[Entry, ...]:
+        raise StateError("outbox.sqlite: cannot read: disk I/O error")
+
+    monkeypatch.setattr(Outbox, "pending", broken)
+    line.commit(2)
+    assert eventually(lambda: "cannot read" in (line.delivery.problem or ""))
+    monkeypatch.setattr(Outbox, "pending", healthy)
+    assert line.delivery.drain(10.0)
+    assert [verdict.seq for verdict in receive(mes, 2)] == [1, 2]
+    assert line.delivery.problem is None
+
+
+def test_a_disk_that_takes_no_acknowledgements_is_reported(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_box: Outbox) -> None:
+        raise StateError("outbox.sqlite: cannot write: the disk is full")
+
+    monkeypatch.setattr(Outbox, "flush", broken)
+    line.commit(2)
+    assert line.delivery.drain(10.0)
+    assert eventually(lambda: "disk is full" in (line.delivery.problem or ""))
+    monkeypatch.undo()
+    assert eventually(lambda: line.delivery.problem is None)
+
+
+def test_draining_nothing_is_done_at_once(line: Line) -> None:
+    assert line.delivery.drain(0.0)
+
+
+def stored(box: Outbox) -> list[int]:
+    rows = box._database.reader.execute("SELECT seq FROM verdict").fetchall()
+    return [seq for (seq,) in rows]
