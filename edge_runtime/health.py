@@ -6,7 +6,7 @@ most recent frames only, and at most `_TRACKED` verdicts are timed at once, so a
 
 import threading
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 import numpy as np
@@ -58,13 +58,19 @@ class HealthLog:
         with self._lock:
             self._frames += 1
 
-    def verdicts_committed(self, verdicts: Iterable[tuple[int, Outcome, float]]) -> None:
-        """Verdicts are durable: (seq, outcome, monotonic time of the frame's arrival) each."""
+    def time_verdicts(self, arrivals: Mapping[int, float]) -> None:
+        """Verdicts are about to be committed: monotonic time of each frame's arrival, by seq.
+
+        Comes before the commit, since the acknowledgement may overtake whatever comes after it.
+        """
         with self._lock:
-            for seq, outcome, arrived in verdicts:
-                self._verdicts[outcome] += 1
-                if len(self._arrived) < _TRACKED:
-                    self._arrived[seq] = arrived
+            if len(self._arrived) < _TRACKED:
+                self._arrived.update(arrivals)
+
+    def verdicts_committed(self, outcomes: Iterable[Outcome]) -> None:
+        """Verdicts are durable."""
+        with self._lock:
+            self._verdicts.update(outcomes)
 
     def verdict_acknowledged(self, seq: int, now: float) -> None:
         """The broker has a verdict, at monotonic time `now`."""

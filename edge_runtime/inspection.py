@@ -38,6 +38,8 @@ class Judgement:
     frame: Frame
     decision: Decision
     decided_at: datetime
+    decided: float
+    """The same moment on the monotonic clock, seconds."""
     timings_ms: Timings
 
 
@@ -67,13 +69,14 @@ class Inspector:
         """One judgement per frame, in the order given."""
         began = time.monotonic()
         decisions = self._decide(batch)
-        infer_s = time.monotonic() - began
-        decided_at = datetime.now(UTC)
+        decided, decided_at = time.monotonic(), datetime.now(UTC)
+        infer_s = decided - began
         return tuple(
             Judgement(
                 frame=gated.frame,
                 decision=decision,
                 decided_at=decided_at,
+                decided=decided,
                 timings_ms=Timings(
                     wait=_milliseconds(began - gated.frame.arrived - gated.preprocess_s),
                     preprocess=_milliseconds(gated.preprocess_s),

@@ -125,12 +125,12 @@ class Station:
             _LOG.warning(
                 "%d verdicts wait in the outbox for the broker", self._outbox.pending_count
             )
-        self._publish_health()
+        final = self._publish_health()
         self._publisher.stop(timeout_s=5.0)
         self._delivery.stop()
         if self._failure is not None:
             raise self._failure
-        return self._snapshot()
+        return final
 
     def _watch(self, stop: threading.Event) -> None:
         """Publish health until all is recorded; after `stop`, allow `drain_s` for that."""
@@ -195,6 +195,9 @@ class Station:
         first = self._outbox.next_seq
         verdicts = [self._verdict(first + index, item) for index, item in enumerate(judgements)]
         entries = [Entry(seq=verdict.seq, body=verdict.to_json().encode()) for verdict in verdicts]
+        self._health.time_verdicts(
+            {first + index: item.frame.arrived for index, item in enumerate(judgements)}
+        )
         while True:
             try:
                 self._outbox.append(entries)
@@ -206,11 +209,10 @@ class Station:
                 if self._abandon.wait(_RETRY_S):
                     raise
         self._health.set_problem("outbox", None)
-        self._health.verdicts_committed(
-            (verdict.seq, verdict.verdict, item.frame.arrived)
-            for verdict, item in zip(verdicts, judgements, strict=True)
+        self._health.verdicts_committed(verdict.verdict for verdict in verdicts)
+        self._delivery.notify(
+            {first + index: item.decided for index, item in enumerate(judgements)}
         )
-        self._delivery.notify()
 
     def _verdict(self, seq: int, judgement: Judgement) -> Verdict:
         about, decision = self._identity, judgement.decision
@@ -258,6 +260,7 @@ class Station:
 
     def _snapshot(self) -> Health:
         self._health.set_problem("broker", self._publisher.problem)
+        self._health.set_problem("delivery", self._delivery.problem)
         return self._health.snapshot(
             uptime_s=time.monotonic() - self._began,
             pending=self._outbox.pending_count,
@@ -265,8 +268,10 @@ class Station:
             connections=self._publisher.connections,
         )
 
-    def _publish_health(self) -> None:
-        self._publisher.set_state(self._topics.health, self._snapshot().to_json().encode())
+    def _publish_health(self) -> Health:
+        health = self._snapshot()
+        self._publisher.set_state(self._topics.health, health.to_json().encode())
+        return health
 
 
 @contextmanager
