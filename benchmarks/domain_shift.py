@@ -109,7 +109,7 @@ def render_speed(generation: str, size: int, blocks: int, block: int) -> dict[st
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--img-size", type=int, default=224, help="of the probe's crops")
+    parser.add_argument("--img-size", type=int, default=128, help="of the probe's crops")
     parser.add_argument("--teach", type=int, default=1500, help="crops that a probe learns from")
     parser.add_argument("--exam", type=int, default=600, help="crops that it is examined on")
     parser.add_argument("--threads", type=int, default=1, help="of the feature extractor")

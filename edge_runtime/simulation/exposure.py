@@ -15,13 +15,13 @@ from edge_runtime.contracts.frame import Pixels
 from edge_runtime.simulation.generations import Generation
 from edge_runtime.simulation.planes import (
     Plane,
+    add_scaled,
     at_least,
     bell,
     enlarged,
     index,
     limited,
     root,
-    scaled_sum,
     slopes,
 )
 from edge_runtime.simulation.seam import Surface
@@ -71,14 +71,13 @@ def photograph(
     """Light the surface and expose it; `glints` adds reflections of fixtures. Uses the surface up."""
     size = surface.size
     gain = generation.exposure * light * float(np.clip(rng.normal(1.0, 0.05), 0.85, 1.15))
-    falloff = _falloff(size, generation.vignetting) * np.float32(gain)
+    diffuse = _falloff(size, generation.vignetting) * np.float32(gain)
+    surface.gloss *= diffuse
     down, right = slopes(surface.height)
-    diffuse = scaled_sum(
-        right, -0.3 * generation.relief, scaled_sum(down, -generation.relief, falloff)
-    )
+    add_scaled(diffuse, down, -generation.relief)
+    add_scaled(diffuse, right, -0.3 * generation.relief)
     at_least(diffuse, 0.15)
     diffuse *= surface.albedo
-    surface.gloss *= falloff
     mirrors = _mirrors(down, right, surface.gloss, generation)
     if glints is not None:
         mirrors[0] += glints
@@ -86,7 +85,7 @@ def photograph(
     for channel, colour in enumerate(surface.colour):
         radiance = diffuse * np.float32(generation.ambient[channel])
         for lamp, mirror in zip(generation.lamps, mirrors, strict=True):
-            radiance = scaled_sum(mirror, lamp.strength * lamp.colour[channel], radiance)
+            add_scaled(radiance, mirror, lamp.strength * lamp.colour[channel])
         radiance *= colour
         channels.append(radiance)
     if generation.bloom:
@@ -106,7 +105,8 @@ def _mirrors(down: Plane, right: Plane, gloss: Plane, generation: Generation) ->
         across = down - (np.float32(lamp.tilt) + np.float32(lamp.nearness) * rows)
         across *= np.float32(lamp.hardness)
         across *= across
-        mirror = bell(scaled_sum(sideways, (0.75 * lamp.hardness) ** 2, across))
+        add_scaled(across, sideways, (0.75 * lamp.hardness) ** 2)
+        mirror = bell(across)
         mirror *= gloss
         mirrors.append(mirror)
     return mirrors

@@ -22,9 +22,9 @@ _STEP = np.array([[-1, 1, 0]], np.float32)
 _FAR = np.array([60.0])
 
 
-def scaled_sum(plane: Plane, factor: float, other: Plane) -> Plane:
-    """plane * factor + other."""
-    return np.asarray(cv2.scaleAdd(plane, factor, other), np.float32)
+def add_scaled(onto: Plane, plane: Plane, factor: float) -> None:
+    """onto += plane * factor."""
+    cv2.scaleAdd(plane, factor, onto, onto)
 
 
 def bell(plane: Plane) -> Plane:

@@ -263,7 +263,8 @@ def _heat_tint(rng: np.random.Generator, module: Module, v: Plane) -> tuple[Plan
     per_width = 255 / (_REACH - 1)
     # Halved, so that eight bits reach beyond the table; subtraction stops at 0, inside the bead.
     outside = cv2.subtract(cv2.convertScaleAbs(v, alpha=per_width / 2), np.array([per_width / 2]))
-    waver = index(soft_noise(rng, 5, module.size), 13.0, 100.0)
+    grid = np.clip(rng.normal(100.0, 13.0, (5, 5)), 40, 160).astype(np.uint8)
+    waver = cv2.resize(grid, (module.size, module.size), interpolation=cv2.INTER_LINEAR)
     places = np.asarray(cv2.multiply(outside, waver, scale=2 / 100), np.uint8)
     red, green, blue = (looked_up(places, table) for table in module.oxide)
     return red, green, blue
