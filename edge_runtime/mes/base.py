@@ -37,7 +37,7 @@ class Publisher(Protocol):
         ...
 
     def start(self, on_acknowledged: Callable[[Acknowledgement], None]) -> None:
-        """Begin to connect, for as long as it takes. `on_acknowledged` runs on the publisher's thread."""
+        """Begin to connect, however long it takes; `on_acknowledged` runs on the publisher's thread."""
         ...
 
     def publish(self, seq: int, topic: str, payload: bytes) -> bool:
@@ -54,7 +54,7 @@ class Publisher(Protocol):
         ...
 
     def stop(self, timeout_s: float) -> None:
-        """Say `stopped` on the availability topic and disconnect, within `timeout_s`; safe to call twice."""
+        """Say `stopped` as availability and disconnect, within `timeout_s`; safe to call twice."""
         ...
 
 

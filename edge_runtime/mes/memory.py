@@ -1,5 +1,4 @@
-"""A broker within the process, with both its ends: for demonstrations without mosquitto, and for
-tests.
+"""A broker within the process, with both its ends: for tests, and where no mosquitto can be had.
 
 It keeps what matters of MQTT: retained messages, last wills, one acknowledgement per message,
 take-over by client id. It can be told to misbehave: `set_up`, `cut`, `refuse_connections`,
