@@ -1,4 +1,4 @@
-"""Damaged files, as a line's share of them arrives: every kind is judged by the frame gate downstream.
+"""Files of pictures: sound ones, and damaged ones as a line's share of them arrives.
 
 `truncated`, `zero_bytes` and `garbage` cannot be decoded. `wrong_extension` is a sound PNG, BMP or TIFF
 under a `.jpg` name: whoever trusts the name fails on it, whoever reads the bytes does not.
@@ -14,17 +14,20 @@ CORRUPTIONS = ("truncated", "zero_bytes", "wrong_extension", "garbage")
 _DISGUISES = (".png", ".bmp", ".tiff")
 
 
+def jpeg(pixels: Pixels, quality: int) -> bytes:
+    """A sound JPEG file of a picture."""
+    return _encoded(pixels, ".jpg", cv2.IMWRITE_JPEG_QUALITY, quality)
+
+
 def corrupt(
     rng: np.random.Generator, pixels: Pixels, kind: str, jpeg_quality: int
 ) -> tuple[bytes, str]:
     """The file of a picture, damaged in the way `kind` names, and the extension it goes by."""
-    picture = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
     if kind == "zero_bytes":
         return b"", ".jpg"
     if kind == "wrong_extension":
-        _, disguised = cv2.imencode(_DISGUISES[rng.integers(len(_DISGUISES))], picture)
-        return disguised.tobytes(), ".jpg"
-    sound = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality])[1].tobytes()
+        return _encoded(pixels, _DISGUISES[rng.integers(len(_DISGUISES))]), ".jpg"
+    sound = jpeg(pixels, jpeg_quality)
     if kind == "truncated":
         return sound[: int(len(sound) * rng.uniform(0.02, 0.95))], ".jpg"
     if kind == "garbage":
@@ -32,3 +35,8 @@ def corrupt(
         # Half of them still begin as a JPEG does: a magic number proves nothing.
         return (sound[:4] + noise[4:] if rng.uniform() < 0.5 else noise), ".jpg"
     raise ValueError(f"unknown corruption {kind!r}, expected one of {', '.join(CORRUPTIONS)}")
+
+
+def _encoded(pixels: Pixels, suffix: str, *options: int) -> bytes:
+    _, data = cv2.imencode(suffix, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), options)
+    return data.tobytes()
