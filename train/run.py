@@ -54,8 +54,6 @@ class Means:
             raise UsageError(
                 f"--device {self.device}: not on this machine; take auto or cpu"
             ) from exc
-        # Denormal weights and moments slow a CPU down many times over; zero serves as well.
-        torch.set_flush_denormal(True)
         # The streams' threads work in parallel already; OpenCV's own would only get in their way.
         cv2.setNumThreads(1)
         return Machine(

@@ -82,7 +82,7 @@ def test_a_manifest_that_is_no_text_is_refused(tmp_path: Path) -> None:
 
 def test_an_unknown_column_in_a_condition_is_refused(tmp_path: Path) -> None:
     manifest = write(tmp_path, "path,label,group\na.png,x,g\n", "a.png")
-    with pytest.raises(DatasetError, match="no column 'station'.*--where"):
+    with pytest.raises(DatasetError, match=r"no column 'station'.*--where"):
         read_manifest(manifest, Columns(), (Condition.parse("station=S1"),))
 
 
@@ -105,7 +105,7 @@ def test_an_empty_class_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_classes_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="neither a manifest.csv nor class folders"):
+    with pytest.raises(DatasetError, match=r"neither a manifest\.csv nor class folders"):
         read_dataset(tmp_path, None, Columns(), ())
 
 

@@ -20,9 +20,7 @@ def dataset(rows: list[tuple[str, str]]) -> Dataset:
 
 def groups_of_one_label() -> st.SearchStrategy[list[tuple[str, str]]]:
     """For two to four classes, two to eight groups of one to five images each."""
-    sizes = st.lists(
-        st.lists(st.integers(1, 5), min_size=2, max_size=8), min_size=2, max_size=4
-    )
+    sizes = st.lists(st.lists(st.integers(1, 5), min_size=2, max_size=8), min_size=2, max_size=4)
     return sizes.map(
         lambda classes: [
             (f"c{label}", f"g{label}.{group}")
