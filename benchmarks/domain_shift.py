@@ -8,6 +8,8 @@ of the same pictures, since the machines are shared.
 """
 
 import argparse
+import shlex
+import sys
 import time
 from itertools import islice
 
@@ -133,6 +135,7 @@ def main() -> None:
     loss = scores["gen2"]["gen2"]["macro"] - scores["gen2"]["gen3"]["macro"]
     print(f"a gen2 probe loses {loss:.3f} macro F1 on gen3")
     result |= {
+        "command": shlex.join(["python", "-m", "benchmarks.domain_shift", *sys.argv[1:]]),
         "backbone": f"{BACKBONE}, frozen, {backbone.weights}",
         "img_size": arguments.img_size,
         "teach": arguments.teach,

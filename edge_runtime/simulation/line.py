@@ -174,7 +174,9 @@ class SimulatedLine:
     def render(self, index: int, label: str) -> Pixels:
         """The picture of part `index` if it had `label`: sharp, undamaged, RGB (size, size, 3)."""
         number, crop = divmod(index, CROPS_PER_MODULE)
-        return self._picture(self._random(number, 1 + crop), number, crop, label, blurred=False)
+        rng = self._random(number, 1 + crop)
+        self._fate(rng)
+        return self._picture(rng, number, crop, label, blurred=False)
 
     def _fate(self, rng: np.random.Generator) -> Fate:
         # Every draw is made whether it is used or not: a share that changes moves no other draw.

@@ -80,6 +80,13 @@ def test_a_part_meets_its_fate() -> None:
         assert (part.blurred, part.corruption) == (fate.blurred, fate.corruption)
 
 
+def test_a_rendered_picture_is_the_one_in_the_file() -> None:
+    line = SimulatedLine("gen2", 2, corrupt=0.0, blurred=0.0)
+    part = line.part(6)
+    rendered = line.render(6, part.true_label).astype(int)
+    assert np.abs(decode(part.encoded) - rendered).mean() < 4
+
+
 def test_crops_of_a_module_share_station_and_texture() -> None:
     line = SimulatedLine("gen2", 3, size=SMALL)
 
