@@ -203,14 +203,10 @@ def _quantise(
     """The int8 model by the method that was asked for, or by the best of all of them."""
     activations = quantize.activations(model.proto)
     with watch.stage("calibrating", 2 * len(calibration.images)) as advanced:
-        histograms = calibrate.observe(model.proto, activations, calibration.pixels, advanced)
+        observations = calibrate.observe(model.proto, activations, calibration.pixels, advanced)
     if order.method is not None:
-        ranges = calibrate.choose_ranges(histograms, order.method)
-        return quantize.quantise(model.proto, ranges), order.method
-    candidates = {
-        method: quantize.quantise(model.proto, calibrate.choose_ranges(histograms, method))
-        for method in Method
-    }
+        return quantize.quantise(model.proto, observations, order.method), order.method
+    candidates = {method: quantize.quantise(model.proto, observations, method) for method in Method}
     with tempfile.TemporaryDirectory(prefix="optimize-") as scratch:
         paths = {FLOAT: Path(scratch, "float32.onnx")}
         onnx.save(model.proto, paths[FLOAT])

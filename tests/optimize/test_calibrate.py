@@ -9,16 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimize import quantize
-from optimize.calibrate import Histogram, Method, choose_ranges, concerns, observe, thin
+from optimize.calibrate import Method, Observation, choose_ranges, concerns, observe, thin
 from optimize.errors import CalibrationError
 from optimize.graph import FloatModel
 from tests.optimize.tiny_network import LABELS, Pixels
 
 
-def histogram(values: np.ndarray) -> Histogram:
+def histogram(values: np.ndarray) -> Observation:
     low, high = min(0.0, values.min()), max(0.0, values.max())
     counts, _ = np.histogram(values, bins=2048, range=(low, high))
-    return Histogram(low=low, high=high, counts=counts)
+    return Observation(low=low, high=high, counts=counts, means=np.zeros(1))
 
 
 def test_extremes_and_counts_are_those_of_the_float_model(
@@ -72,7 +72,7 @@ def test_every_range_is_ordered_holds_zero_and_stays_within_what_was_seen(
 ) -> None:
     seen = histogram(np.array(values)) if np.ptp([0, *values]) > 1e-3 else None
     if seen is None:
-        seen = Histogram(low=0.0, high=0.0, counts=np.zeros(2048, np.int64))
+        seen = Observation(low=0.0, high=0.0, counts=np.zeros(2048, np.int64), means=np.zeros(1))
     low, high = choose_ranges({"x": seen}, method)["x"]
     assert seen.low <= low <= 0 <= high <= seen.high
 
@@ -102,4 +102,4 @@ def test_few_images_one_class_and_absent_classes_are_each_a_concern() -> None:
 
 
 def test_what_int8_needs_to_know_is_asked_for_and_no_more(simplified: FloatModel) -> None:
-    assert quantize.activations(simplified.proto) == ("clipped", "rectified")
+    assert quantize.activations(simplified.proto) == ("planes", "clipped", "rectified")
