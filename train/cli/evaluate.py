@@ -43,6 +43,10 @@ def run(arguments: argparse.Namespace) -> int:
     )
     print(found.metrics.summary())
     if found.undecodable:
-        print(f"{found.undecodable} images could not be decoded and are left out")
+        one = found.undecodable == 1
+        print(
+            f"{found.undecodable} {'image' if one else 'images'} could not be decoded and "
+            f"{'was' if one else 'were'} left out"
+        )
     print(confusion_table(found.metrics, tuple(found.metrics.recall)))
     return 0

@@ -21,8 +21,8 @@ from labelled crops to a model, in four commands:
   train export runs/first --out runs/first.onnx
   train evaluate runs/first.onnx --data-dir runs/exam
 
-exit codes: 0 done, 2 usage, 5 engine, 20 data set, 21 weights, 22 run folder, 23 diverged, 24 export,
-            130 interrupted
+exit codes: 0 done, 2 usage, 5 engine, 8 model file, 20 data set, 21 weights, 22 run folder,
+            23 diverged, 24 export, 130 interrupted
 """
 
 

@@ -1,0 +1,185 @@
+import csv
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from edge_runtime.contracts.manifest import InputSpec
+from train import backbones, loop
+from train.data.split import split_dataset
+from train.data.stream import open_images
+from train.errors import DivergenceError, RunError
+from train.loop import Average, Epoch, Machine, Task, run_epochs
+from train.record import Settings
+from train.run_folder import RunFolder
+
+
+@pytest.fixture(scope="module")
+def task(settings: Settings) -> Task:
+    recipe = settings.recipe
+    size = InputSpec(height=recipe.img_size, width=recipe.img_size)
+    images = open_images(settings.source.read(), size, workers=2, memory_limit=1 << 30)
+    return Task(
+        images=images,
+        split=split_dataset(images.dataset, share=settings.val_split, seed=recipe.seed),
+        ok_labels=("no_defect",),
+        recipe=recipe,
+        augmentation=settings.augmentation,
+    )
+
+
+def network(task: Task) -> torch.nn.Module:
+    torch.manual_seed(task.recipe.seed)
+    return backbones.build("test_efficientnet", 3, [task.images.size])
+
+
+def train(
+    task: Task,
+    path: Path,
+    machine: Machine,
+    *,
+    resume: bool = False,
+    report: Callable[[Epoch], None] = lambda _epoch: None,
+) -> tuple[RunFolder, list[Epoch]]:
+    path.mkdir(exist_ok=True)
+    folder = RunFolder(path=path)
+    return folder, run_epochs(network(task), task, folder, machine, resume=resume, report=report)
+
+
+def state(folder: RunFolder) -> dict[str, torch.Tensor]:
+    stored = torch.load(folder.last, weights_only=True)
+    moments = stored["optimizer"]["state"]
+    return {
+        **{f"network.{name}": value for name, value in stored["network"].items()},
+        **{f"average.{name}": value for name, value in stored["average"].items()},
+        **{f"{i}.{name}": value for i, row in moments.items() for name, value in row.items()},
+        **{f"best.{name}": value for name, value in backbones.load_best(folder).items()},
+    }
+
+
+def assert_same(a: RunFolder, b: RunFolder) -> None:
+    ours, theirs = state(a), state(b)
+    assert ours.keys() == theirs.keys()
+    assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
+
+
+def test_a_run_repeats_bit_by_bit_and_another_seed_does_not(
+    task: Task, machine: Machine, tmp_path: Path
+) -> None:
+    first, epochs = train(task, tmp_path / "first", machine)
+    again, _ = train(task, tmp_path / "again", machine)
+    assert_same(first, again)
+    reseeded = replace(task, recipe=replace(task.recipe, seed=4))
+    other, _ = train(reseeded, tmp_path / "other", machine)
+    assert not torch.equal(
+        state(first)["network.conv_stem.weight"], state(other)["network.conv_stem.weight"]
+    )
+    assert [epoch.side for epoch in epochs] == [16, 16, 32]
+    assert all(0 <= epoch.loader_share <= 1 for epoch in epochs)
+
+
+@pytest.mark.parametrize("finished", [1, 2])
+def test_a_run_interrupted_between_checkpoints_goes_on_to_the_same_weights(
+    task: Task, machine: Machine, tmp_path: Path, finished: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, _ = train(task, tmp_path / "whole", machine)
+    seen = 0
+    real = loop.functional.cross_entropy
+
+    def interrupted(*args: object, **kwargs: object) -> torch.Tensor:
+        nonlocal seen
+        seen += 1
+        steps = len(task.split.train) // task.recipe.batch_size
+        if seen == finished * steps + 2:
+            raise KeyboardInterrupt
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(loop.functional, "cross_entropy", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(task, tmp_path / "parts", machine)
+    monkeypatch.undo()
+    reported: list[int] = []
+    parts, epochs = train(
+        task,
+        tmp_path / "parts",
+        machine,
+        resume=True,
+        report=lambda epoch: reported.append(epoch.epoch),
+    )
+    assert reported == list(range(finished + 1, 4))
+    assert [epoch.epoch for epoch in epochs] == [1, 2, 3]
+    assert_same(whole, parts)
+
+
+def test_the_head_learns_first(task: Task, machine: Machine, tmp_path: Path) -> None:
+    frozen = replace(task, recipe=replace(task.recipe, epochs=1, freeze_epochs=1))
+    folder, _ = train(frozen, tmp_path / "run", machine)
+    before, after = (
+        network(task).state_dict(),
+        torch.load(folder.last, weights_only=True)["network"],
+    )
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"classifier.weight", "classifier.bias"}
+
+
+def test_metrics_have_a_row_per_epoch(task: Task, machine: Machine, tmp_path: Path) -> None:
+    folder, epochs = train(task, tmp_path / "run", machine)
+    with folder.metrics.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert float(rows[-1]["macro_f1"]) == epochs[-1].macro_f1
+    assert float(rows[-1]["recall_crack"]) == epochs[-1].recall["crack"]
+    best = [epoch for epoch in epochs if epoch.best][-1]
+    assert best.macro_f1 == max(epoch.macro_f1 for epoch in epochs)
+    assert torch.load(folder.best, weights_only=True)["epoch"] == best.epoch
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(
+    task: Task, machine: Machine, tmp_path: Path
+) -> None:
+    folder = RunFolder(path=tmp_path)
+    spoiled = network(task)
+
+    def spoil(epoch: Epoch) -> None:
+        if epoch.epoch == 2:
+            spoiled.get_parameter("classifier.weight").data.fill_(float("nan"))
+
+    with pytest.raises(DivergenceError, match=r"became nan in epoch 3, step 1 of .*holds epoch 2"):
+        run_epochs(spoiled, task, folder, machine, resume=False, report=spoil)
+    stored = torch.load(folder.last, weights_only=True)
+    assert len(stored["history"]) == 2
+    assert all(torch.isfinite(value).all() for value in stored["network"].values())
+
+
+@pytest.mark.parametrize("damage", [b"", b"garbage", "cut"])
+def test_a_damaged_checkpoint_is_refused(
+    task: Task, machine: Machine, tmp_path: Path, finished_run: RunFolder, damage: bytes | str
+) -> None:
+    whole = finished_run.last.read_bytes()
+    (tmp_path / "last.pth").write_bytes(whole[:-500] if isinstance(damage, str) else damage)
+    with pytest.raises(RunError, match=r"last\.pth is damaged"):
+        train(task, tmp_path, machine, resume=True)
+
+
+def test_resuming_before_the_first_checkpoint_starts_anew(
+    task: Task, machine: Machine, tmp_path: Path
+) -> None:
+    _, epochs = train(task, tmp_path / "run", machine, resume=True)
+    assert len(epochs) == task.recipe.epochs
+
+
+def test_the_average_is_the_exponential_one() -> None:
+    network = torch.nn.BatchNorm1d(2)
+    average = Average(network)
+    expected = 1.0
+    for value in (2.0, 5.0, -1.0):
+        network.weight.data.fill_(value)
+        network.num_batches_tracked += 1
+        average.update(network, 0.75)
+        expected = 0.75 * expected + 0.25 * value
+    np.testing.assert_allclose(average.network.weight.detach().numpy(), expected, rtol=1e-6)
+    assert average.network.num_batches_tracked == 3
+    assert not average.network.training
