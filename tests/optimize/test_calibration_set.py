@@ -4,9 +4,11 @@ from collections import Counter
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edge_runtime.contracts.manifest import InputSpec
+from edge_runtime.decoding import decode
 from edge_runtime.simulation.generations import LABELS
 from optimize.calibration_set import draw, write
 from optimize.dataset import Image, open_folder, read_images
@@ -28,6 +30,13 @@ def test_the_same_seed_draws_the_same_set_and_another_does_not() -> None:
     other = list(islice(draw(seed=4), 3))
     assert first == again
     assert not {image.sha256 for image in first} & {image.sha256 for image in other}
+
+
+def test_the_set_in_the_repository_is_what_the_simulation_draws_today() -> None:
+    # Not byte for byte: another processor's floats may end in another JPEG.
+    for image in islice(draw(), len(LABELS)):
+        shipped, drawn = decode((SHIPPED / image.path).read_bytes()), decode(image.data)
+        assert np.abs(shipped.astype(int) - drawn).mean() < 1
 
 
 def test_a_set_that_is_there_is_never_overwritten(tmp_path: Path) -> None:
