@@ -48,7 +48,10 @@ def choose(
     if not ok_labels:
         return rule
     draft = ModelSpec(labels=tuple(labels), input=InputSpec(), decision=rule, provenance={})
-    scores = policy.defect_scores(policy.probabilities(logits, temperature), draft)
+    # The policy compares in float64; a float32 array would round the threshold before comparing.
+    scores = policy.defect_scores(policy.probabilities(logits, temperature), draft).astype(
+        np.float64
+    )
     is_good = np.isin(truth, [list(labels).index(label) for label in ok_labels])
     thresholds = choose_thresholds(scores[is_good], scores[~is_good], limits)
     return rule.model_copy(update={"thresholds": thresholds})
@@ -73,7 +76,7 @@ def fit_temperature(logits: Logits, truth: Classes) -> float:
 
 
 def choose_thresholds(
-    good: npt.NDArray[np.float32], defective: npt.NDArray[np.float32], limits: Limits
+    good: npt.NDArray[np.float64], defective: npt.NDArray[np.float64], limits: Limits
 ) -> Thresholds:
     """Thresholds on the defect score, from the scores of good and of defective parts.
 
@@ -84,7 +87,7 @@ def choose_thresholds(
     """
     if not len(good) or not len(defective):
         raise ValueError("thresholds need scores of good and of defective parts")
-    scores = np.unique(np.concatenate([good, defective]).astype(np.float64))
+    scores = np.unique(np.concatenate([good, defective]))
     defect_from = _lowest(good, scores, math.floor(limits.false_positives * len(good)))
     flagged = math.floor((limits.false_positives + limits.reviews) * len(good))
     review_from = _lowest(good, scores, flagged)
@@ -93,7 +96,7 @@ def choose_thresholds(
     return Thresholds(review_from=review_from, defect_from=defect_from)
 
 
-def _lowest(good: npt.NDArray[np.float32], scores: npt.NDArray[np.float64], allowed: int) -> float:
+def _lowest(good: npt.NDArray[np.float64], scores: npt.NDArray[np.float64], allowed: int) -> float:
     """The lowest threshold that at most `allowed` good scores reach."""
     if allowed >= len(good):
         return 0.0

@@ -8,7 +8,7 @@ from train.decide import LIMITS, Limits, choose, choose_thresholds, fit_temperat
 
 LABELS = ("crack", "good", "stain")
 scores = st.lists(st.floats(0, 0.9990234375, width=32), min_size=1, max_size=80).map(
-    lambda values: np.array(values, np.float32)
+    lambda values: np.array(values, np.float32).astype(np.float64)
 )
 limits = st.builds(Limits, false_positives=st.floats(0, 0.5), reviews=st.floats(0, 0.4))
 
@@ -39,21 +39,21 @@ def test_a_review_band_exists_only_where_it_finds_defects(
 
 
 def test_thresholds_lie_midway_between_scores() -> None:
-    good = np.array([0.1] * 97 + [0.2, 0.3, 0.5], np.float32)
-    defective = np.array([0.9, 0.4, 0.25, 0.05], np.float32)
+    good = np.array([0.1] * 97 + [0.2, 0.3, 0.5])
+    defective = np.array([0.9, 0.4, 0.25, 0.05])
     found = choose_thresholds(good, defective, LIMITS)
     assert found.defect_from == pytest.approx(0.35)
     assert found.review_from == pytest.approx(0.225)
 
 
 def test_a_good_part_with_the_highest_score_cannot_be_cleared() -> None:
-    found = choose_thresholds(np.ones(1, np.float32), np.ones(1, np.float32), LIMITS)
+    found = choose_thresholds(np.ones(1), np.ones(1), LIMITS)
     assert found.defect_from == 1.0
 
 
 def test_thresholds_without_good_parts_or_without_defects_are_a_fault() -> None:
     with pytest.raises(ValueError, match="good and of defective"):
-        choose_thresholds(np.ones(0, np.float32), np.ones(1, np.float32), LIMITS)
+        choose_thresholds(np.ones(0), np.ones(1), LIMITS)
 
 
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 4.0])
