@@ -167,7 +167,8 @@ def load_best(folder: RunFolder) -> dict[str, Tensor]:
         stored = checkpoint.load(folder.best, torch.device("cpu"))
     except FileNotFoundError as exc:
         raise WeightsError(
-            f"{folder.path} has no {folder.best.name} yet: let `train fit` finish an epoch first"
+            f"{folder.path} has no {folder.best.name} yet: let `train fit` finish an epoch "
+            "at full size first (--resume)"
         ) from exc
     weights: dict[str, Tensor] = stored["weights"]
     return weights

@@ -132,9 +132,26 @@ def test_metrics_have_a_row_per_epoch(task: Task, machine: Machine, tmp_path: Pa
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     assert float(rows[-1]["macro_f1"]) == epochs[-1].macro_f1
     assert float(rows[-1]["recall_crack"]) == epochs[-1].recall["crack"]
+    assert [row["side"] for row in rows] == ["16", "16", "32"]
+
+
+def test_the_best_checkpoint_is_the_best_epoch(
+    task: Task, machine: Machine, tmp_path: Path
+) -> None:
+    whole = replace(task, recipe=replace(task.recipe, train_img_size=None))
+    folder, epochs = train(whole, tmp_path / "run", machine)
     best = [epoch for epoch in epochs if epoch.best][-1]
     assert best.macro_f1 == max(epoch.macro_f1 for epoch in epochs)
     assert torch.load(folder.best, weights_only=True)["epoch"] == best.epoch
+
+
+def test_only_epochs_at_full_size_can_be_the_best(
+    task: Task, machine: Machine, tmp_path: Path
+) -> None:
+    seen: list[bool] = []
+    folder = RunFolder(path=tmp_path / "run")
+    train(task, folder.path, machine, report=lambda _epoch: seen.append(folder.best.exists()))
+    assert seen == [False, False, True]
 
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(

@@ -46,6 +46,7 @@ def test_the_average_follows_closely_at_first() -> None:
     [
         {"img_size": 4},
         {"img_size": 128, "train_img_size": 256},
+        {"full_size_epochs": 0},
         {"epochs": 0},
         {"freeze_epochs": 13},
         {"batch_size": 1},
