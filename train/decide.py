@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from edge_runtime import policy
 from edge_runtime.contracts.manifest import DecisionRule, InputSpec, ModelSpec, Thresholds
+from edge_runtime.errors import UsageError
 
 Logits = npt.NDArray[np.float32]
 Classes = npt.NDArray[np.int64]
@@ -26,6 +27,11 @@ class Limits:
     """Largest share of good parts answered `defect`."""
     reviews: float = 0.02
     """Largest further share of good parts answered `review`."""
+
+    def __post_init__(self) -> None:
+        for flag, share in (("false-positives", self.false_positives), ("reviews", self.reviews)):
+            if not 0 <= share <= 1:
+                raise UsageError(f"--{flag} {share}: expected a share from 0 to 1")
 
 
 LIMITS = Limits()

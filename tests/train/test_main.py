@@ -109,6 +109,11 @@ def test_a_users_mistake_is_one_line_and_an_exit_code(
     [
         (["export", "nowhere", "--out", "m.onnx"], 22, "is not a run folder"),
         (["export", "nowhere", "--out", "no/such/m.onnx"], 2, "there is no folder no/such"),
+        (
+            ["export", "x", "--out", "m.onnx", "--reviews", "2"],
+            2,
+            "--reviews 2.0: expected a share",
+        ),
         (["evaluate", "none.onnx", "--data-dir", "."], 8, "no model at none.onnx"),
     ],
 )

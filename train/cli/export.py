@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from edge_runtime.errors import UsageError
+from train.decide import LIMITS, Limits
 
 NAME = "export"
 HELP = "write a run's best model as ONNX, with its labels and decision rule"
@@ -13,9 +14,10 @@ examples:
   train export runs/first --out runs/first.onnx
   train export runs/tiles --out tiles.onnx --ok-label no_defect --ok-label polished
 
-Temperature and thresholds are chosen on the run's validation images: a part is a defect from the score
-that finds most defects with at most 1 % of good parts among them; it is for review from a lower score
-where that finds more defects for at most 2 % of good parts. Next: optimize build.
+Temperature and thresholds are chosen on the run's validation images: a part is a defect from the lowest
+score that at most 1 % of good parts reach; it is for review from a lower score where that finds more
+defects for at most 2 % of good parts. Wrong labels count like right ones: where one good part in fifty
+is a defect in truth, 1 % cannot be met without missing most defects. Next: optimize build.
 """
 
 
@@ -32,11 +34,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="LABEL",
         help="class of good parts; may be repeated (default: as in the run)",
     )
+    for flag, default, what in (
+        ("false-positives", LIMITS.false_positives, "answered `defect`"),
+        ("reviews", LIMITS.reviews, "answered `review` beyond those"),
+    ):
+        parser.add_argument(
+            f"--{flag}",
+            type=float,
+            default=default,
+            metavar="SHARE",
+            help=f"largest share of good validation parts {what} (default: %(default)s)",
+        )
 
 
 def run(arguments: argparse.Namespace) -> int:
     if not arguments.out.parent.is_dir():
         raise UsageError(f"--out {arguments.out}: there is no folder {arguments.out.parent}")
+    limits = Limits(false_positives=arguments.false_positives, reviews=arguments.reviews)
     from train.export import export_run
     from train.run import Means
     from train.run_folder import RunFolder
@@ -46,6 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.out,
         Means(device="cpu"),
         ok_labels=arguments.ok_label,
+        limits=limits,
         command=arguments.command_line,
     )
     rule = exported.model.decision
