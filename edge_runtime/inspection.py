@@ -47,11 +47,13 @@ def gate(frame: Frame, spec: InputSpec) -> GatedFrame:
     """Decode, check and fit one frame, timed."""
     began = time.monotonic()
     answer = admit(frame, spec)
-    admitted = isinstance(answer, Admitted)
+    pixels, rejection = (
+        (answer.pixels, None) if isinstance(answer, Admitted) else (None, answer.reason)
+    )
     return GatedFrame(
         frame=frame,
-        pixels=answer.pixels if isinstance(answer, Admitted) else None,
-        rejection=None if admitted else answer.reason,
+        pixels=pixels,
+        rejection=rejection,
         preprocess_s=time.monotonic() - began,
     )
 
