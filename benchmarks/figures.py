@@ -1,0 +1,75 @@
+"""Writes the README's figures from the results and the shipped bundle: `python -m benchmarks.figures`.
+
+Nothing between the two markers is written by hand; a test compares.
+"""
+
+import json
+from pathlib import Path
+
+from benchmarks.setting import RESULTS
+from edge_runtime.bundle import open_bundle
+
+README = Path(__file__).parents[1] / "README.md"
+BEGIN, END = "<!-- figures: python -m benchmarks.figures -->", "<!-- end of figures -->"
+
+
+def figures() -> str:
+    """The README's section on what was measured, in Markdown."""
+    manifest = open_bundle("demo").manifest
+    speed = json.loads((RESULTS / "line-speed.json").read_text(encoding="utf-8"))
+    shift = json.loads((RESULTS / "domain-shift.json").read_text(encoding="utf-8"))
+    scores = shift["f1_by_taught_and_examined_generation"]["gen2"]
+    rows = [
+        "| shipped bundle | macro F1 | defect recall | false positives | for review | size | ms/image |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for variant in manifest.variants:
+        accuracy = variant.accuracy
+        latency = next(r for r in variant.latency if r.batch == 8 and r.threads == 1)
+        if (
+            accuracy is None
+            or accuracy.defect_recall is None
+            or accuracy.false_positive_rate is None
+        ):
+            raise SystemExit(f"variant {variant.precision} has no complete accuracy record")
+        size = (open_bundle("demo").model_file(variant)).stat().st_size / 1e6
+        rows.append(
+            f"| {variant.precision} | {accuracy.macro_f1:.3f} | {accuracy.defect_recall:.3f} | "
+            f"{accuracy.false_positive_rate:.3f} | {accuracy.review_rate:.3f} | {size:.1f} MB | "
+            f"{latency.p50_ms:.1f} |"
+        )
+    images = manifest.variants[0].accuracy.images if manifest.variants[0].accuracy else 0
+    ratios, medians = speed["ratios"], speed["medians"]
+    words = [
+        "",
+        (
+            f"On {images:,} simulated Gen-3 crops that no training has seen; batch 8, one thread of "
+            f"{speed['cpu']}, ONNX Runtime. Recall counts `defect` and `review`."
+        ),
+        "",
+        "| in one run, sides taking turns | |",
+        "|---|---|",
+        (
+            "| daemon, frame in to verdict at the MES, durable outbox on, over the bare engine | "
+            f"{ratios['daemon over bare engine, INT8']:.2f} |"
+        ),
+        f"| INT8 over float32 in the same engine | {ratios['INT8 over float32, bare engine']:.2f} |",
+        f"| seconds from exec to `online` | {medians['online_s']:.2f} |",
+        f"| peak RSS of the daemon | {medians['peak_rss_mb']:.0f} MB |",
+        (
+            "| macro F1 a frozen-feature probe of Gen-2 loses on Gen-3 | "
+            f"{scores['gen2']['macro'] - scores['gen3']['macro']:.2f} |"
+        ),
+    ]
+    return "\n".join([*rows, *words])
+
+
+def with_figures(readme: str) -> str:
+    """The README with what stands between the markers replaced."""
+    before, _, rest = readme.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n{figures()}\n{END}{after}"
+
+
+if __name__ == "__main__":
+    README.write_text(with_figures(README.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,0 +1,81 @@
+"""The lower floors stand without what the upper ones need, and the wheel carries what it must."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+IMPORT_EVERYTHING = """
+import importlib, pkgutil, sys
+
+class Wall:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in BLOCKED:
+            raise ImportError(f"{name} is out of reach on this floor")
+
+BLOCKED = set(sys.argv[1].split(","))
+sys.meta_path.insert(0, Wall())
+count = 0
+for floor in sys.argv[2].split(","):
+    package = importlib.import_module(floor)
+    for module in pkgutil.walk_packages(package.__path__, floor + "."):
+        if not module.name.endswith("__main__") and module.name not in sys.argv[3].split(","):
+            importlib.import_module(module.name)
+            count += 1
+print(count)
+"""
+
+NOT_IN_THE_BASE_INSTALL = "torch,torchvision,timm,sklearn,onnx,onnxslim,onnxscript,openvino,tqdm"
+
+
+@pytest.mark.parametrize(
+    ("floors", "blocked", "optional"),
+    [
+        ("edge_runtime", NOT_IN_THE_BASE_INSTALL, "edge_runtime.engines.openvino"),
+        ("edge_runtime,optimize", "torch,torchvision,timm,sklearn", ""),
+    ],
+)
+def test_a_floor_imports_without_what_the_upper_ones_need(
+    floors: str, blocked: str, optional: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT_EVERYTHING, blocked, floors, optional],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 30
+
+
+def test_the_wall_holds() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT_EVERYTHING, "torch", "train", ""],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode != 0
+    assert "torch is out of reach" in done.stderr
+
+
+@pytest.mark.slow
+def test_the_wheel_carries_the_demo_bundle_and_nothing_foreign(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    assert {name.partition("/")[0].partition("-")[0] for name in names} == {
+        "edge_runtime",
+        "optimize",
+        "train",
+        "edge_inspect",
+    }
+    bundle = [name for name in names if name.startswith("edge_runtime/bundles/weld-seam/")]
+    for suffix in ("manifest.json", "manifest.json.sha256", "int8.onnx", "MODEL_CARD.md"):
+        assert any(name.endswith(suffix) for name in bundle), suffix

@@ -1,0 +1,58 @@
+"""What the README says can be typed."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+import edge_runtime.cli.main
+import optimize.cli.main
+import train.cli.main
+from benchmarks.figures import with_figures
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PARSERS = {
+    "train": train.cli.main._parser,
+    "optimize": optimize.cli.main._parser,
+    "edge-inspect": edge_runtime.cli.main._parser,
+}
+
+
+def commands() -> list[str]:
+    """Every line of the README's shell blocks that calls one of our programs."""
+    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    lines = [line.strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line.partition(" ")[0] in PARSERS]
+
+
+def test_there_are_commands_of_all_three_floors() -> None:
+    assert {line.partition(" ")[0] for line in commands()} == set(PARSERS)
+
+
+@pytest.mark.parametrize("line", commands())
+def test_each_command_is_understood(line: str) -> None:
+    program, *words = shlex.split(line, comments=True)
+    if program == "edge-inspect" and words[0].startswith("-"):
+        words.insert(0, "run")
+    assert PARSERS[program]().parse_args(words)
+
+
+@pytest.mark.parametrize("target", re.findall(r"^make ([a-z]+)", README, re.MULTILINE))
+def test_each_make_target_exists(target: str) -> None:
+    assert f"\n{target}:" in (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md", "docs/simulation.md"])
+def test_each_local_link_leads_somewhere(page: str) -> None:
+    source = ROOT / page
+    links = re.findall(r"\]\(([^)#]+)", source.read_text(encoding="utf-8"))
+    local = [link for link in links if "://" not in link]
+    assert local
+    for link in local:
+        assert (source.parent / link).exists(), link
+
+
+def test_the_figures_are_those_of_the_results() -> None:
+    assert with_figures(README) == README, "run `python -m benchmarks.figures`"
