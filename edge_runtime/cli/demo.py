@@ -95,7 +95,7 @@ class MesView:
             what = verdict.reason or ""
         else:
             what = f"{verdict.label:<17} p={verdict.scores[verdict.label]:.3f}"
-        return f"{verdict.seq:>6}  {verdict.part_id:<16} {outcome} {what:<32} {spent:7.1f} ms"
+        return f"{verdict.seq:>6}  {verdict.part_id:<20} {outcome} {what:<32} {spent:7.1f} ms"
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -120,7 +120,7 @@ def run(arguments: argparse.Namespace) -> int:
             closing(open_subscriber(address, f"inspection/{_SITE}/#", password=None)) as mes,
             open_station(config) as station,
         ):
-            print(f"{'seq':>6}  {'part':<16} {'verdict':<13} {'class':<32} {'frame to broker':>10}")
+            print(f"{'seq':>6}  {'part':<20} {'verdict':<13} {'class':<27} {'frame to broker'}")
             finished = threading.Event()
             listener = threading.Thread(target=_listen, args=(mes, view, topics, finished))
             listener.start()
