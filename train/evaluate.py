@@ -66,6 +66,34 @@ def measure(
     )
 
 
+def reachable_f1(
+    logits: npt.NDArray[np.float32], truth: npt.NDArray[np.int64], model: ModelSpec
+) -> float:
+    """The macro F1 that the best of 200 thresholds on the defect score gives, its limits aside.
+
+    It tells one network from another where the rule's own figures hang on the one or two good parts that
+    its limits allow. Without ok labels there is no threshold: the likeliest class counts.
+    """
+    shares = policy.probabilities(logits, model.decision.temperature)
+    is_good = np.isin(model.labels, model.decision.ok_labels)
+    if not is_good.any():
+        return macro_f1(confusion(truth, shares.argmax(axis=1), len(model.labels)))
+    scores = policy.defect_scores(shares, model)
+    likeliest_good = np.where(is_good, shares, -1).argmax(axis=1)
+    likeliest_defect = np.where(is_good, -1, shares).argmax(axis=1)
+    thresholds = np.unique(np.quantile(scores, np.linspace(0, 1, 200)))
+    return max(
+        macro_f1(
+            confusion(
+                truth,
+                np.where(scores >= threshold, likeliest_defect, likeliest_good),
+                len(model.labels),
+            )
+        )
+        for threshold in thresholds
+    )
+
+
 def confusion(
     truth: npt.NDArray[np.int64], answers: npt.NDArray[np.int64], classes: int
 ) -> npt.NDArray[np.int64]:

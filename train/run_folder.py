@@ -32,7 +32,7 @@ class RunFolder:
 
     @property
     def best(self) -> Path:
-        """`best.pth`: the averaged weights of the full-size epoch with the best validation macro F1."""
+        """`best.pth`: the averaged weights of the full-size epoch with the best `reachable_f1`."""
         return self.path / "best.pth"
 
     @property

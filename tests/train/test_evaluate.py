@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix, f1_score
 
 from edge_runtime.contracts.manifest import DecisionRule, InputSpec, ModelSpec, Thresholds
-from train.evaluate import confusion, confusion_table, macro_f1, measure
+from train.evaluate import confusion, confusion_table, macro_f1, measure, reachable_f1
 
 answers = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=60).map(
     lambda rows: np.array(rows, np.int64)
@@ -63,6 +63,37 @@ def test_what_was_not_seen_has_no_figure() -> None:
     assert found.defect_recall is None
     assert found.recall["crack"] is None
     assert "defect recall -" in found.summary()
+
+
+def test_one_good_part_that_looks_defective_does_not_hide_a_good_ranking() -> None:
+    rows = logits(
+        *[(0.05, 0.9, 0.05)] * 50, (0.98, 0.01, 0.01), *[(0.85, 0.1, 0.05)] * 9, (0.1, 0.1, 0.8)
+    )
+    truth = np.array([1] * 51 + [0] * 9 + [2])
+    strict = spec("good").decision.model_copy(
+        update={"thresholds": Thresholds(review_from=0.999, defect_from=0.999)}
+    )
+    model = spec("good").model_copy(update={"decision": strict})
+    assert measure(rows, truth, model).macro_f1 < 0.4
+    assert reachable_f1(rows, truth, model) > 0.95
+
+
+@given(pairs=answers)
+def test_what_is_reachable_is_at_least_what_one_threshold_gives(pairs: np.ndarray) -> None:
+    truth = pairs[:, 0] % 3
+    rows = np.random.default_rng(len(pairs)).normal(size=(len(pairs), 3)).astype(np.float32)
+    for model in (spec("good"), spec()):
+        reachable = reachable_f1(rows, truth, model)
+        everything = spec("good").decision.model_copy(
+            update={"thresholds": Thresholds(review_from=0, defect_from=0)}
+        )
+        flagged = (
+            model
+            if not model.decision.ok_labels
+            else (model.model_copy(update={"decision": everything}))
+        )
+        assert reachable >= measure(rows, truth, flagged).macro_f1 - 1e-9
+        assert 0 <= reachable <= 1
 
 
 def test_the_table_shows_truth_in_rows() -> None:

@@ -36,6 +36,8 @@ examples:
   train fit --data-dir runs/gen3 --initial-weights runs/gen2 --output runs/moved
   train fit --resume --output runs/moved
 
+Epochs are ranked by reachable F1: the validation macro F1 at the threshold that suits it best. The other
+figures are at the rule that train export would choose.
 The run folder gets run.json, split.csv, quarantine.csv, augmentation.png, metrics.csv, last.pth and
 best.pth.
 """
@@ -236,7 +238,8 @@ def _report(epoch: "Epoch") -> None:
         return "-" if value is None else f"{value:.3f}"
 
     print(
-        f"epoch {epoch.epoch}: {epoch.side} px, loss {epoch.loss:.3f}, macro F1 {epoch.macro_f1:.3f}, "
+        f"epoch {epoch.epoch}: {epoch.side} px, loss {epoch.loss:.3f}, reachable F1 "
+        f"{epoch.reachable_f1:.3f}, at the rule: macro F1 {epoch.macro_f1:.3f}, "
         f"defect recall {share(epoch.defect_recall)}, "
         f"false positives {share(epoch.false_positive_rate)}, {epoch.images_per_s:.1f} images/s, "
         f"waiting {epoch.loader_share:.1%}, {epoch.seconds:.0f} s{' (best)' if epoch.best else ''}",
