@@ -122,7 +122,7 @@ def test_check_reports_every_problem_at_once(capsys: pytest.CaptureFixture[str])
     assert main(["check", *flags]) == 2
     out = capsys.readouterr().out
     assert out.count("FAIL") == 5
-    for words in ("expected Lnn-Sn", "no bundle at", "folder /nowhere", "127.0.0.1:1", "/proc/"):
+    for words in ("expected Lnn-Sn", "no bundle at", "no folder at /nowhere", "127.0.0.1:1", "/proc/"):
         assert words in out
 
 
