@@ -1,14 +1,10 @@
-"""Entry of `optimize`; the only place where an error becomes an exit code."""
+"""Entry of `optimize`."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 
-from edge_runtime import __version__
-from edge_runtime.errors import EdgeInspectError
+from edge_runtime.cli.program import Program
 from optimize.cli import bench, build, calibrate, inspect
-
-_COMMANDS = (build, calibrate, inspect, bench)
 
 _EPILOG = """\
 examples:
@@ -20,31 +16,15 @@ exit codes: 0 done, 1 other, 2 usage, 3 bundle, 5 engine, 8 model, 9 calibration
 10 gate failed, 11 bundle cannot be written, 130 interrupted
 """
 
+PROGRAM = Program(
+    name="optimize",
+    description="Turn a float ONNX model into a bundle that may go on the line.",
+    epilog=_EPILOG,
+    commands=(build, calibrate, inspect, bench),
+)
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    parsed = _parser().parse_args(argv)
-    try:
-        return int(parsed.run(parsed))
-    except EdgeInspectError as exc:
-        print(f"optimize: {exc}", file=sys.stderr)
-        return exc.exit_code
-    except KeyboardInterrupt:
-        print("optimize: interrupted", file=sys.stderr)
-        return 130
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="optimize",
-        description="Turn a float ONNX model into a bundle that may go on the line.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=f"optimize {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in _COMMANDS:
-        sub = commands.add_parser(command.NAME, help=command.HELP, description=command.HELP)
-        command.configure(sub)
-        sub.set_defaults(run=command.run)
-    return parser
+    words = list(sys.argv[1:] if argv is None else argv)
+    return PROGRAM.main(words)

@@ -155,7 +155,7 @@ def test_an_interrupt_is_one_line(
 
 def test_help_and_simulate_do_not_wait_for_torch() -> None:
     code = (
-        "import sys; import train.cli.main as m; m._parser(); "
+        "import sys; import train.cli.main as m; m.PROGRAM.parser(); "
         "print([n for n in ('torch', 'timm', 'sklearn', 'onnx') if n in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
