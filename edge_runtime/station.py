@@ -126,6 +126,8 @@ class Station:
                 "%d verdicts wait in the outbox for the broker", self._outbox.pending_count
             )
         final = self._publish_health()
+        if unanswered := final.frames - sum(final.verdicts.values()):
+            _LOG.error("%d frames were taken in and could not be answered", unanswered)
         self._publisher.stop(timeout_s=5.0)
         self._delivery.stop()
         if self._failure is not None:
@@ -167,10 +169,12 @@ class Station:
         try:
             ended = False
             while not ended:
+                wait_s = self._batcher.wait_s(time.monotonic())
                 try:
-                    gated = self._gated.get(timeout=self._batcher.wait_s(time.monotonic()))
+                    gated = self._gated.get(timeout=_POLL_S if wait_s is None else wait_s)
                 except queue.Empty:
-                    pass
+                    # Nobody records any more: whoever feeds this queue has given up as well.
+                    ended = self._recorded.is_set()
                 else:
                     if gated is None:
                         ended = True

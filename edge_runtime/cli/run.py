@@ -54,14 +54,18 @@ def run(arguments: argparse.Namespace) -> int:
 
 @contextmanager
 def stop_on_signals() -> Iterator[threading.Event]:
-    """An event that SIGTERM and SIGINT set; the second signal of a kind acts at once."""
+    """An event that SIGTERM and SIGINT set; a second SIGINT acts at once, for an impatient person.
+
+    Further SIGTERMs change nothing: `timeout` and some supervisors send two in a row.
+    """
     stop = threading.Event()
     kinds = (signal.SIGTERM, signal.SIGINT)
     before = {kind: signal.getsignal(kind) for kind in kinds}
 
     def request(number: int, _frame: FrameType | None) -> None:
         stop.set()
-        signal.signal(number, before[signal.Signals(number)])
+        if number == signal.SIGINT:
+            signal.signal(number, before[signal.SIGINT])
 
     for kind in kinds:
         signal.signal(kind, request)

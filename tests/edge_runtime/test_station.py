@@ -230,16 +230,24 @@ def test_a_full_disk_holds_verdicts_back_and_loses_none(config: StationConfig) -
     assert "the disk is full: free space on it" in problems
 
 
+@pytest.mark.parametrize("endless", [False, True])
 def test_a_disk_that_stays_full_ends_the_run_with_that_error(
-    config: StationConfig, stubborn: type[StubbornOutbox], monkeypatch: pytest.MonkeyPatch
+    endless: bool,
+    config: StationConfig,
+    stubborn: type[StubbornOutbox],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(stubborn, "refusals", 10**9)
+    if endless:
+        config = config.model_copy(update={"source": "simulated:gen3?seed=1&rate=200"})
     stop = threading.Event()
     with open_station(config) as station:
         station._drain_s = 0.3
         threading.Timer(0.3, stop.set).start()
         with pytest.raises(StateError, match="the disk is full"):
             station.run(stop)
+    assert "frames were taken in and could not be answered" in caplog.text
 
 
 def test_an_unreachable_broker_stops_nothing(

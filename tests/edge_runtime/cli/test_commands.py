@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -36,6 +37,8 @@ def test_sigterm_drains_and_exits_0(
         try:
             listen_until(mes, lambda seen: sum(m.topic.endswith("/verdict") for m in seen) >= 20)
             daemon.send_signal(signal.SIGTERM)
+            time.sleep(0.05)
+            daemon.send_signal(signal.SIGTERM)  # as `timeout` does: changes nothing
             _, words = daemon.communicate(timeout=30)
         finally:
             daemon.kill()
@@ -122,7 +125,13 @@ def test_check_reports_every_problem_at_once(capsys: pytest.CaptureFixture[str])
     assert main(["check", *flags]) == 2
     out = capsys.readouterr().out
     assert out.count("FAIL") == 5
-    for words in ("expected Lnn-Sn", "no bundle at", "no folder at /nowhere", "127.0.0.1:1", "/proc/"):
+    for words in (
+        "expected Lnn-Sn",
+        "no bundle at",
+        "no folder at /nowhere",
+        "127.0.0.1:1",
+        "/proc/",
+    ):
         assert words in out
 
 
