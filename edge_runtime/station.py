@@ -42,6 +42,8 @@ _POLL_S = 0.2
 _RETRY_S = 1.0
 """Pause before a batch that the disk refused is tried again."""
 _HEALTH_EVERY_S = 5.0
+_AWAY_S = 5.0
+"""How long a station that stops waits for a broker that is not connected."""
 
 Item = TypeVar("Item")
 
@@ -121,7 +123,9 @@ class Station:
         self._watch(stop)
         for thread in threads:
             thread.join()
-        if not self._delivery.drain(self._drain_s):
+        # What a broker out of reach does not take now waits safely in the outbox for the next start.
+        patience_s = self._drain_s if self._publisher.connected else min(_AWAY_S, self._drain_s)
+        if not self._delivery.drain(patience_s):
             _LOG.warning(
                 "%d verdicts wait in the outbox for the broker", self._outbox.pending_count
             )
