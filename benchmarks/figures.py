@@ -15,7 +15,8 @@ BEGIN, END = "<!-- figures: python -m benchmarks.figures -->", "<!-- end of figu
 
 def figures() -> str:
     """The README's section on what was measured, in Markdown."""
-    manifest = open_bundle("demo").manifest
+    bundle = open_bundle("demo")
+    manifest = bundle.manifest
     speed = json.loads((RESULTS / "line-speed.json").read_text(encoding="utf-8"))
     shift = json.loads((RESULTS / "domain-shift.json").read_text(encoding="utf-8"))
     scores = shift["f1_by_taught_and_examined_generation"]["gen2"]
@@ -32,7 +33,7 @@ def figures() -> str:
             or accuracy.false_positive_rate is None
         ):
             raise SystemExit(f"variant {variant.precision} has no complete accuracy record")
-        size = (open_bundle("demo").model_file(variant)).stat().st_size / 1e6
+        size = bundle.model_file(variant).stat().st_size / 1e6
         rows.append(
             f"| {variant.precision} | {accuracy.macro_f1:.3f} | {accuracy.defect_recall:.3f} | "
             f"{accuracy.false_positive_rate:.3f} | {accuracy.review_rate:.3f} | {size:.1f} MB | "

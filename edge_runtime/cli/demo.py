@@ -5,13 +5,11 @@ camera with the shipped bundle, and shows what a subscriber receives. Leaves not
 """
 
 import argparse
-import shutil
 import sys
 import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 
 from edge_runtime.cli.run import stop_on_signals
 from edge_runtime.config import load_config
@@ -102,7 +100,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the demo; returns 0 exactly if no part was lost or answered twice."""
     topics = Topics(site=_SITE, station=StationId.parse(_STATION))
     view = MesView()
-    with stop_on_signals() as stop, _throw_away_folder() as state, _broker() as address:
+    with (
+        stop_on_signals() as stop,
+        tempfile.TemporaryDirectory(
+            prefix="edge-inspect-demo-", ignore_cleanup_errors=True
+        ) as state,
+        _broker() as address,
+    ):
         config = load_config(
             {
                 "station": _STATION,
@@ -169,12 +173,3 @@ def _broker() -> Iterator[str]:
     with PrivateBroker() as broker:
         print(f"private mosquitto on {broker.address}")
         yield broker.address
-
-
-@contextmanager
-def _throw_away_folder() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="edge-inspect-demo-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -158,8 +158,6 @@ def test_stop_drains_what_was_taken_in(config: StationConfig) -> None:
 def test_an_engine_that_fails_is_answered_and_reported(
     config: StationConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened = []
-
     def fail_after_the_golden_frames(self: OnnxRuntimeEngine, batch: object) -> None:
         raise EngineError("out of order")
 
@@ -168,7 +166,6 @@ def test_an_engine_that_fails_is_answered_and_reported(
         open_station(config) as station,
     ):
         monkeypatch.setattr(OnnxRuntimeEngine, "infer", fail_after_the_golden_frames)
-        opened.append(station)
         health = station.run(threading.Event())
         messages = listen_until(mes, lambda seen: len(verdicts(seen)) == 13)
     assert health.verdicts[Outcome.NOT_INSPECTED] == len(verdicts(messages)) == 13
