@@ -20,7 +20,7 @@ from typing import TypeVar
 from edge_runtime.batcher import MicroBatcher
 from edge_runtime.bundle import open_bundle
 from edge_runtime.cameras.base import CameraSource, EndOfStream
-from edge_runtime.cameras.sources import open_source
+from edge_runtime.cameras.sources import open_source, parse_source
 from edge_runtime.config import StationConfig
 from edge_runtime.contracts.health import Health
 from edge_runtime.contracts.manifest import ModelSpec
@@ -58,6 +58,9 @@ class Identity:
     bundle: str
     model_sha256: str
     config_sha256: str
+    is_simulated: bool
+    product_id: str | None = None
+    external_recipe_id: str | None = None
 
 
 class Station:
@@ -226,11 +229,16 @@ class Station:
         about, decision = self._identity, judgement.decision
         return Verdict(
             seq=seq,
+            result_id=f"{about.boot_id}:{seq}",
+            is_simulated=about.is_simulated,
             boot_id=about.boot_id,
             site=about.site,
             line=about.station.line,
             station=about.station.station,
             part_id=judgement.frame.part_id,
+            product_id=about.product_id,
+            external_recipe_id=about.external_recipe_id,
+            internal_recipe_id=about.bundle,
             captured_at=judgement.frame.captured_at,
             decided_at=judgement.decided_at,
             verdict=decision.outcome,
@@ -238,7 +246,6 @@ class Station:
             reason=decision.reason,
             scores=decision.scores,
             thresholds=self._model.decision.thresholds,
-            bundle=about.bundle,
             model_sha256=about.model_sha256,
             config_sha256=about.config_sha256,
             timings_ms=judgement.timings_ms,
@@ -316,6 +323,7 @@ def open_station(config: StationConfig, *, password: str | None = None) -> Itera
             bundle=bundle.title,
             model_sha256=bundle.manifest.files[variant.file],
             config_sha256=config.sha256(),
+            is_simulated=parse_source(config.source).simulated,
         )
         yield Station(
             identity=identity,

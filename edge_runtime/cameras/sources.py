@@ -36,6 +36,11 @@ class SourceSpec:
     parameters: Mapping[str, Any]
     """Those that were given, as numbers and switches; for the others the source's defaults hold."""
 
+    @property
+    def simulated(self) -> bool:
+        """Its pictures are rendered, not taken."""
+        return self.scheme == "simulated"
+
 
 def parse_source(text: str) -> SourceSpec:
     """Read the text form; raises CameraError that names the choices."""

@@ -15,7 +15,7 @@ from edge_runtime.cli.run import stop_on_signals
 from edge_runtime.config import load_config
 from edge_runtime.contracts.health import Health
 from edge_runtime.contracts.station_id import StationId
-from edge_runtime.contracts.verdict import Outcome, Verdict
+from edge_runtime.contracts.verdict import Outcome, VerdictMessage
 from edge_runtime.mes.base import Message, Subscriber
 from edge_runtime.mes.links import open_subscriber
 from edge_runtime.mes.private_broker import PrivateBroker, find_mosquitto
@@ -73,7 +73,7 @@ class MesView:
             return
         if message.topic != topics.verdict:
             return
-        verdict = Verdict.model_validate_json(message.payload)
+        verdict = VerdictMessage.model_validate_json(message.payload)
         self.received += 1
         self.numbers.add(verdict.seq)
         print(self._row(verdict), flush=True)
@@ -83,12 +83,12 @@ class MesView:
         """Messages beyond the first of each number."""
         return self.received - len(self.numbers)
 
-    def _row(self, verdict: Verdict) -> str:
+    def _row(self, verdict: VerdictMessage) -> str:
         outcome = f"{verdict.verdict:<13}"
         if self._colour:
             outcome = f"\033[{_COLOURS[verdict.verdict]}m{outcome}\033[0m"
         timings = verdict.timings_ms
-        spent = timings.wait + timings.preprocess + timings.infer + (timings.publish or 0)
+        spent = timings.wait + timings.preprocess + timings.infer + verdict.delivery.waited_ms
         if verdict.label is None:
             what = verdict.reason or ""
         else:

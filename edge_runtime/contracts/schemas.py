@@ -6,12 +6,17 @@ from pathlib import Path
 
 from edge_runtime.contracts.base import Contract
 from edge_runtime.contracts.health import Health
+from edge_runtime.contracts.journal import JournalHead
 from edge_runtime.contracts.manifest import BundleManifest, ModelSpec
-from edge_runtime.contracts.verdict import Verdict
+from edge_runtime.contracts.replay import ReplayAnswer, ReplayRequest
+from edge_runtime.contracts.verdict import VerdictMessage
 
 PUBLISHED: dict[str, type[Contract]] = {
-    "verdict": Verdict,
+    "verdict": VerdictMessage,
     "health": Health,
+    "journal": JournalHead,
+    "replay-request": ReplayRequest,
+    "replay-answer": ReplayAnswer,
     "bundle": BundleManifest,
     "model-spec": ModelSpec,
 }

@@ -1,4 +1,12 @@
-"""A verdict as the MES receives it: exactly one for every frame that entered the station."""
+"""A verdict: exactly one for every frame that entered the station.
+
+What is committed to the journal (`Verdict`) and what the MES receives (`VerdictMessage`) are the
+same bytes but for one field at the end, `delivery`, which only the sending can know. So a message
+can be compared with the journal's row, and its hash with the chain's, to the byte.
+
+Part and recipe fields are those of OPC 40100-1 `ResultType` in this project's spelling: `part_id` is
+its partId, `internal_recipe_id` its internalRecipeId, and so on.
+"""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -8,8 +16,9 @@ from pydantic import Field
 
 from edge_runtime.contracts.base import Contract, Name, Sha256, UtcTime
 from edge_runtime.contracts.manifest import Thresholds
+from edge_runtime.contracts.part_id import PartId
 
-VERDICT_SCHEMA: Literal["edge-inspect/verdict/1"] = "edge-inspect/verdict/1"
+VERDICT_SCHEMA: Literal["edge-inspect/verdict/2"] = "edge-inspect/verdict/2"
 
 
 class Outcome(StrEnum):
@@ -32,24 +41,51 @@ class Timings(Contract):
     """Decoding, checking and resizing this frame."""
     infer: Annotated[float, Field(ge=0)]
     """The whole batch's inference; every frame of a batch waits for all of it. 0 if none ran."""
-    publish: Annotated[float, Field(ge=0)] | None = None
+
+
+class Lane(StrEnum):
+    """Why a verdict is sent now."""
+
+    LIVE = "live"
+    """Just decided."""
+    BACKLOG = "backlog"
+    """Left over from a time without the broker."""
+    REPLAY = "replay"
+    """Asked for by a subscriber; sent before, perhaps."""
+
+
+class DeliveryNote(Contract):
+    """What only the sending knows."""
+
+    lane: Lane
+    waited_ms: Annotated[float, Field(ge=0)]
     """From the decision until the message was handed to the broker's connection, the durable commit
-    in between; null in the outbox, set on the wire. Large when the message waited out an outage."""
+    in between, milliseconds. Large when the message waited out an outage."""
 
 
 class Verdict(Contract):
-    """One part, one verdict. No image bytes in it."""
+    """One part, one verdict, as committed to the journal. No image bytes in it."""
 
-    schema_: Annotated[Literal["edge-inspect/verdict/1"], Field(alias="schema")] = VERDICT_SCHEMA
+    schema_: Annotated[Literal["edge-inspect/verdict/2"], Field(alias="schema")] = VERDICT_SCHEMA
     seq: Annotated[int, Field(ge=1)]
     """Number of this verdict at this station: gapless, survives restarts. Consumers de-duplicate and
     find gaps by it."""
+    result_id: str
+    """Names this verdict among all of all stations: `BOOT_ID:SEQ`."""
+    is_simulated: bool
+    """The picture was rendered, not taken: the verdict is about no real part."""
     boot_id: str
     """Identifies one run of the daemon (UUID 4)."""
     site: Name
     line: str
     station: str
-    part_id: str
+    part_id: PartId
+    product_id: str | None = None
+    """What kind of part this is, as configured; null where the station was not told."""
+    external_recipe_id: str | None = None
+    """The MES's name for the inspection, as configured; null where the station was not told."""
+    internal_recipe_id: str
+    """`NAME/VERSION` of the bundle that decided."""
     captured_at: UtcTime
     decided_at: UtcTime
     verdict: Outcome
@@ -60,10 +96,34 @@ class Verdict(Contract):
     scores: Mapping[str, Annotated[float, Field(ge=0, le=1)]]
     """Calibrated probability of each class, in the manifest's order; empty if nothing was inspected."""
     thresholds: Thresholds
-    bundle: str
-    """`NAME/VERSION` of the bundle that decided."""
     model_sha256: Sha256
     """Hash of the model file that ran."""
     config_sha256: Sha256
     """Hash of the effective configuration, secrets excluded."""
     timings_ms: Timings
+
+
+class VerdictMessage(Verdict):
+    """A verdict as published on the `verdict` and `replay` topics."""
+
+    delivery: DeliveryNote
+
+
+_DELIVERY = b',"delivery":'
+
+
+def message(body: bytes, delivery: DeliveryNote) -> bytes:
+    """The payload of a `VerdictMessage` for a `Verdict` as committed; `body` ends with its brace."""
+    return body[:-1] + _DELIVERY + delivery.to_json().encode() + b"}"
+
+
+def committed(payload: bytes) -> bytes:
+    """The `Verdict` as committed within the payload of a `VerdictMessage`, to the byte.
+
+    Raises ValueError where there is no `delivery` at the end.
+    """
+    # Within a JSON text the quotes are escaped, so that the last occurrence is the field.
+    body, found, _ = payload.rpartition(_DELIVERY)
+    if not found:
+        raise ValueError("the message has no delivery field at its end")
+    return body + b"}"

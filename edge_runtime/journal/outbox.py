@@ -48,7 +48,7 @@ class Entry:
 
     seq: int
     body: bytes
-    """The `Verdict` as JSON, its `timings_ms.publish` still null."""
+    """The `Verdict` as JSON."""
 
 
 class Outbox:

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
+from edge_runtime.contracts.verdict import DeliveryNote, Lane, message
 from edge_runtime.errors import StateError
 from edge_runtime.journal.outbox import Entry, Outbox
 from edge_runtime.mes.base import Acknowledgement, Publisher
@@ -184,21 +185,20 @@ class Delivery:
         return bool(entries)
 
     def _payload(self, entry: Entry) -> bytes | None:
-        """The verdict with its `timings_ms.publish`; None if the body is not a verdict."""
+        """The verdict with its delivery note; None if the body is not a verdict."""
         try:
-            verdict = json.loads(entry.body)
-            verdict["timings_ms"]["publish"] = round(self._waited_ms(entry.seq, verdict), 3)
+            waited_ms = self._waited_ms(entry)
         except (ValueError, TypeError, KeyError):
             return None
-        return json.dumps(verdict, ensure_ascii=False, separators=(",", ":")).encode()
+        return message(entry.body, DeliveryNote(lane=Lane.LIVE, waited_ms=round(waited_ms, 3)))
 
-    def _waited_ms(self, seq: int, verdict: Mapping[str, str]) -> float:
+    def _waited_ms(self, entry: Entry) -> float:
         with self._changed:
-            decided = self._decided.get(seq)
+            decided = self._decided.get(entry.seq)
         if decided is not None:
             return (time.monotonic() - decided) * 1000
         # Decided by an earlier run: its monotonic clock is gone, and the wall clock may have been set.
-        decided_at = datetime.fromisoformat(verdict["decided_at"])
+        decided_at = datetime.fromisoformat(json.loads(entry.body)["decided_at"])
         return max(0.0, (datetime.now(UTC) - decided_at).total_seconds() * 1000)
 
     def _flush(self) -> None:

@@ -31,6 +31,26 @@ class Topics:
         return f"{self._base}/health"
 
     @property
+    def journal(self) -> str:
+        """Retained: the `JournalHead` contract as JSON."""
+        return f"{self._base}/journal"
+
+    @property
+    def replay(self) -> str:
+        """Verdicts sent again on request: QoS 1, not retained."""
+        return f"{self._base}/replay"
+
+    @property
+    def replay_set(self) -> str:
+        """Where the station listens for a `ReplayRequest`."""
+        return f"{self._base}/replay/set"
+
+    @property
+    def replay_answer(self) -> str:
+        """The `ReplayAnswer` to each request: QoS 1, not retained."""
+        return f"{self._base}/replay/answer"
+
+    @property
     def _base(self) -> str:
         return f"inspection/{self.site}/{self.station.line}/{self.station.station}"
 

@@ -12,7 +12,7 @@ import pytest
 
 from edge_runtime.config import StationConfig
 from edge_runtime.contracts.health import Health
-from edge_runtime.contracts.verdict import Outcome, Verdict
+from edge_runtime.contracts.verdict import Outcome, VerdictMessage
 from edge_runtime.engines.ort import OnnxRuntimeEngine
 from edge_runtime.errors import CameraError, EngineError, StateError
 from edge_runtime.journal.outbox import Entry, Outbox
@@ -65,9 +65,9 @@ def has_stopped(messages: Sequence[Message]) -> bool:
     return bool(messages) and messages[-1].payload == b"stopped" and not messages[-1].retained
 
 
-def verdicts(messages: Sequence[Message]) -> list[Verdict]:
+def verdicts(messages: Sequence[Message]) -> list[VerdictMessage]:
     return [
-        Verdict.model_validate_json(message.payload)
+        VerdictMessage.model_validate_json(message.payload)
         for message in messages
         if message.topic.endswith("/verdict")
     ]
@@ -126,10 +126,10 @@ def test_a_verdict_says_where_it_comes_from_and_where_the_time_went(config: Stat
     _, messages = run_station(config)
     answer = verdicts(messages)[0]
     assert (answer.site, answer.line, answer.station) == ("plant", "L07", "S3")
-    assert answer.bundle == "tiny/1.0.0"
+    assert answer.internal_recipe_id == "tiny/1.0.0"
     assert answer.config_sha256 == config.sha256()
     assert answer.decided_at >= answer.captured_at
-    assert answer.timings_ms.publish is not None
+    assert answer.delivery.waited_ms > 0
     assert b"image" not in next(m.payload for m in messages if m.topic.endswith("/verdict"))
 
 

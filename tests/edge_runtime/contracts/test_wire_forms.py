@@ -12,28 +12,40 @@ from edge_runtime.contracts.frame import Frame
 from edge_runtime.contracts.health import Health, Latency
 from edge_runtime.contracts.manifest import DecisionRule, InputSpec, ModelSpec, Thresholds
 from edge_runtime.contracts.schemas import schemas
-from edge_runtime.contracts.verdict import Outcome, Timings, Verdict
+from edge_runtime.contracts.verdict import (
+    DeliveryNote,
+    Lane,
+    Outcome,
+    Timings,
+    Verdict,
+    VerdictMessage,
+)
 
 ROOT = Path(__file__).parents[3]
 GOLDEN = ROOT / "tests" / "golden"
 
-VERDICT = Verdict(
+VERDICT = VerdictMessage(
     seq=1042,
+    result_id="0b7c1f62-8f0e-4d59-9d6e-0f1c6d1c2b3a:1042",
+    is_simulated=False,
     boot_id="0b7c1f62-8f0e-4d59-9d6e-0f1c6d1c2b3a",
     site="voltforge",
     line="L07",
     station="S3",
     part_id="M2601-000123-2",
+    product_id="module-96s",
+    external_recipe_id="WI-4711",
+    internal_recipe_id="weld-seam/1.0.0",
     captured_at=datetime(2026, 1, 15, 8, 30, 0, 123456, tzinfo=UTC),
     decided_at=datetime(2026, 1, 15, 9, 30, 0, 150000, tzinfo=timezone(timedelta(hours=1))),
     verdict=Outcome.DEFECT,
     label="micro_crack",
     scores={"no_defect": 0.02, "micro_crack": 0.98},
     thresholds=Thresholds(review_from=0.3, defect_from=0.5),
-    bundle="weld-seam/1.0.0",
     model_sha256="a" * 64,
     config_sha256="b" * 64,
-    timings_ms=Timings(wait=1.5, preprocess=0.4, infer=6.1, publish=4.2),
+    timings_ms=Timings(wait=1.5, preprocess=0.4, infer=6.1),
+    delivery=DeliveryNote(lane=Lane.LIVE, waited_ms=4.2),
 )
 HEALTH = Health(
     boot_id=VERDICT.boot_id,
@@ -42,7 +54,7 @@ HEALTH = Health(
     station="S3",
     at=VERDICT.captured_at,
     uptime_s=12.5,
-    bundle=VERDICT.bundle,
+    bundle=VERDICT.internal_recipe_id,
     engine="onnxruntime 1.23",
     frames=10,
     verdicts={Outcome.OK: 7, Outcome.DEFECT: 1, Outcome.REVIEW: 1, Outcome.NOT_INSPECTED: 1},
@@ -95,7 +107,9 @@ def test_unknown_fields_and_changes_are_refused() -> None:
 )
 def test_a_verdict_that_cannot_be_is_refused(change: dict[str, object], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
-        Verdict.model_validate({**VERDICT.model_dump(by_alias=True), **change})
+        Verdict.model_validate(
+            {**VERDICT.model_dump(by_alias=True, exclude={"delivery"}), **change}
+        )
 
 
 def test_a_model_spec_must_be_consistent() -> None:
