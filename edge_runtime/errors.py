@@ -6,7 +6,8 @@
     |- CameraError                exit 4   a source that cannot be opened or read
     |- EngineError                exit 5   an inference engine that is missing or cannot run the model
     |- BrokerError                exit 6   an MQTT address or session that cannot work
-    |- StateError                 exit 7   the state folder: outbox unreadable, locked, disk full
+    |- StateError                 exit 7   the state folder: journal unreadable, locked, damaged
+       `- DiskFullError       exit 7   its disk has no room
 
 A message is one line: what happened, the value that was seen, and how to mend it. Vendor errors are
 translated once, at the adapter that owns the vendor (`raise ... from exc`). Floors above derive their
@@ -56,3 +57,7 @@ class StateError(EdgeInspectError):
     """The state folder cannot be used: unreadable, locked by another daemon, damaged, or full."""
 
     exit_code = 7
+
+
+class DiskFullError(StateError):
+    """The disk under the state folder has no room for what must be written."""

@@ -1,10 +1,10 @@
 """The wiring of one station: the one room that knows the others.
 
-    camera -> [capture] -> gate -> [inspect] -> engine, policy -> [record] -> outbox -> delivery -> MQTT
+    camera -> [capture] -> gate -> [inspect] -> engine, policy -> [record] -> journal -> delivery -> MQTT
 
 Each name in brackets is a thread; the queues between them are bounded and block when full, so a slow
 disk or engine slows the camera down and nothing is dropped. Every frame that enters leaves as one
-verdict, committed to the outbox before anybody outside hears of it.
+verdict, committed to the journal before anybody outside hears of it.
 """
 
 import logging
@@ -30,7 +30,7 @@ from edge_runtime.engines.catalogue import open_engine
 from edge_runtime.errors import EdgeInspectError, StateError
 from edge_runtime.health import HealthLog
 from edge_runtime.inspection import GatedFrame, Inspector, Judgement, gate
-from edge_runtime.journal.outbox import Entry, Outbox
+from edge_runtime.journal.journal import Entry, Journal
 from edge_runtime.mes.base import Publisher
 from edge_runtime.mes.delivery import Delivery
 from edge_runtime.mes.links import open_publisher
@@ -73,7 +73,7 @@ class Station:
         model: ModelSpec,
         camera: CameraSource,
         inspector: Inspector,
-        outbox: Outbox,
+        journal: Journal,
         publisher: Publisher,
         topics: Topics,
         health: HealthLog,
@@ -86,7 +86,7 @@ class Station:
         self._model = model
         self._camera = camera
         self._inspector = inspector
-        self._outbox = outbox
+        self._journal = journal
         self._publisher = publisher
         self._topics = topics
         self._health = health
@@ -94,7 +94,7 @@ class Station:
         self._frame_limit = frame_limit
         self._drain_s = drain_s
         self._delivery = Delivery(
-            outbox, publisher, topics.verdict, on_acknowledged=health.verdict_acknowledged
+            journal, publisher, topics.verdict, on_acknowledged=health.verdict_acknowledged
         )
         self._gated: queue.Queue[GatedFrame | None] = queue.Queue(2 * max_batch)
         self._judged: queue.Queue[tuple[Judgement, ...] | None] = queue.Queue(2)
@@ -126,11 +126,11 @@ class Station:
         self._watch(stop)
         for thread in threads:
             thread.join()
-        # What a broker out of reach does not take now waits safely in the outbox for the next start.
+        # What a broker out of reach does not take now waits safely in the journal for the next start.
         patience_s = self._drain_s if self._publisher.connected else min(_AWAY_S, self._drain_s)
         if not self._delivery.drain(patience_s):
             _LOG.warning(
-                "%d verdicts wait in the outbox for the broker", self._outbox.pending_count
+                "%d verdicts wait in the journal for the broker", self._journal.pending_count
             )
         final = self._publish_health()
         if unanswered := final.frames - sum(final.verdicts.values()):
@@ -203,7 +203,7 @@ class Station:
 
     def _commit(self, judgements: Sequence[Judgement]) -> None:
         """Make verdicts durable; a disk that refuses is tried again until it takes them."""
-        first = self._outbox.next_seq
+        first = self._journal.next_seq
         verdicts = [self._verdict(first + index, item) for index, item in enumerate(judgements)]
         entries = [Entry(seq=verdict.seq, body=verdict.to_json().encode()) for verdict in verdicts]
         self._health.time_verdicts(
@@ -211,15 +211,15 @@ class Station:
         )
         while True:
             try:
-                self._outbox.append(entries)
+                self._journal.append(entries)
                 break
             except StateError as exc:
-                self._health.set_problem("outbox", str(exc))
+                self._health.set_problem("journal", str(exc))
                 _LOG.error("%s; %d verdicts are held back, trying again", exc, len(entries))
                 self._publish_health()
                 if self._abandon.wait(_RETRY_S):
                     raise
-        self._health.set_problem("outbox", None)
+        self._health.set_problem("journal", None)
         self._health.verdicts_committed(verdict.verdict for verdict in verdicts)
         self._delivery.notify(
             {first + index: item.decided for index, item in enumerate(judgements)}
@@ -278,8 +278,8 @@ class Station:
         self._health.set_problem("delivery", self._delivery.problem)
         return self._health.snapshot(
             uptime_s=time.monotonic() - self._began,
-            pending=self._outbox.pending_count,
-            refused=self._outbox.refused_count,
+            pending=self._journal.pending_count,
+            refused=self._journal.refused_count,
             connections=self._publisher.connections,
         )
 
@@ -291,7 +291,7 @@ class Station:
 
 @contextmanager
 def open_station(config: StationConfig, *, password: str | None = None) -> Iterator[Station]:
-    """A station ready to run: bundle verified and replayed, camera open, outbox locked.
+    """A station ready to run: bundle verified and replayed, camera open, journal locked.
 
     Raises the BundleError, EngineError, CameraError, StateError or BrokerError of whatever refuses. An
     unreachable broker refuses nothing: the station inspects meanwhile and delivers later.
@@ -307,7 +307,7 @@ def open_station(config: StationConfig, *, password: str | None = None) -> Itera
         )
         if config.engine != "null":
             bundle.replay(engine, variant)
-        outbox = resources.enter_context(closing(Outbox(config.state_dir)))
+        journal = resources.enter_context(closing(Journal(config.state_dir)))
         publisher = open_publisher(
             config.broker,
             client_id=f"edge-inspect-{config.site}-{station_id}",
@@ -330,7 +330,7 @@ def open_station(config: StationConfig, *, password: str | None = None) -> Itera
             model=model,
             camera=camera,
             inspector=Inspector(engine, model),
-            outbox=outbox,
+            journal=journal,
             publisher=publisher,
             topics=topics,
             health=HealthLog(

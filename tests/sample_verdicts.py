@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from edge_runtime.contracts.manifest import Thresholds
 from edge_runtime.contracts.verdict import Outcome, Timings, Verdict
-from edge_runtime.journal.outbox import Entry
+from edge_runtime.journal.journal import Entry
 
 
 def entries(first: int, count: int, *, decided_at: datetime | None = None) -> list[Entry]:

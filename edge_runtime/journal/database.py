@@ -1,36 +1,54 @@
-"""The SQLite file under the outbox: held by one process, checked, brought to the present schema.
+"""The SQLite file under the journal: held by one process, checked, brought to the present schema.
 
-Owns the file and what its failures mean to a person; which rows it holds is the outbox's business.
+Owns the file and what its failures mean to a person; which rows it holds is the journal's business.
 Every write is a transaction of the one writing connection, in WAL mode with a full sync at each
 commit.
 """
 
+import errno
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Final, TypeAlias
 
-from edge_runtime.errors import StateError
+from edge_runtime.errors import DiskFullError, StateError
+
+Migration: TypeAlias = Callable[[sqlite3.Connection], None]
+"""Leads from one schema to the next, within a transaction that it neither begins nor ends."""
+
+_CHECK_S: Final = 2.0
+"""Time for SQLite's own check of the file; a large one is looked through as far as that goes."""
 
 
 class Database:
-    """The file `name` in a folder that this process holds alone; StateError when that cannot be.
+    """The file `NAME.sqlite` in a folder that this process holds alone; StateError if that cannot be.
 
-    `migrations[n]` are the statements that lead from schema n to n + 1. `writer` and `reader` are
-    open connections: one thread at a time on each, the reader never waits for the writer.
+    `migrations[n]` leads from schema n to n + 1. `writer` and `reader` are open connections: one
+    thread at a time on each, the reader never waits for the writer. A file under the name `formerly`
+    is taken over.
     """
 
     def __init__(
-        self, folder: Path, name: str, *, application_id: int, migrations: Sequence[str]
+        self,
+        folder: Path,
+        name: str,
+        *,
+        formerly: str,
+        application_id: int,
+        migrations: Sequence[Migration],
     ) -> None:
-        self.path = folder / name
-        self._lock = _hold(folder)
+        self.path = folder / f"{name}.sqlite"
+        self._lock = _hold(folder, name)
         try:
             with self.explained("open"):
                 if not self.path.exists():
+                    _take_over(folder, formerly, self.path)
+                self.created = not self.path.exists()
+                if self.created:
                     _create(self.path, application_id)
                 _refuse_empty(self.path)
                 self.writer = _connect(self.path)
@@ -66,9 +84,12 @@ class Database:
         try:
             yield
         except sqlite3.Error as exc:
-            raise StateError(_explanation(self.path, action, exc)) from exc
+            full = getattr(exc, "sqlite_errorname", "") == "SQLITE_FULL"
+            kind = DiskFullError if full else StateError
+            raise kind(_explanation(self.path, action, exc)) from exc
         except OSError as exc:
-            raise StateError(
+            kind = DiskFullError if exc.errno == errno.ENOSPC else StateError
+            raise kind(
                 f"{self.path}: cannot {action}: {exc.strerror}: check the folder's permissions and "
                 "disk, or choose another --state-dir"
             ) from exc
@@ -76,6 +97,20 @@ class Database:
     def damaged(self, detail: str) -> StateError:
         """The error that says so, with the remedy."""
         return StateError(_damaged(self.path, detail))
+
+    def used_bytes(self) -> int:
+        """Size of what the file holds, free pages not counted."""
+        pages = self._pragma("page_count") - self._pragma("freelist_count")
+        return pages * self._pragma("page_size")
+
+    def checkpoint(self, mode: str = "PASSIVE") -> None:
+        """Move the write-ahead log into the file, as far as nobody is in the way.
+
+        Called often by a reading thread, so that the writer need not do it within a commit.
+        """
+        connection = self.reader if mode == "PASSIVE" else self.writer
+        with self.explained("write"):
+            connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
 
     def close(self) -> None:
         """Close both connections and let other processes in."""
@@ -87,7 +122,7 @@ class Database:
         """Refuse a file that is foreign, newer than this program, or damaged."""
         if self._pragma("application_id") != application_id:
             raise StateError(
-                f"{self.path} is not an outbox of edge-inspect: choose another --state-dir"
+                f"{self.path} is not a journal of edge-inspect: choose another --state-dir"
             )
         schema = self._pragma("user_version")
         if schema > newest:
@@ -95,26 +130,39 @@ class Database:
                 f"{self.path} was written by a newer edge-inspect (schema {schema}, this one knows "
                 f"{newest}): install that version again"
             )
-        (finding,) = self.writer.execute("PRAGMA quick_check(1)").fetchone()
+        finding = self._quick_check()
         if finding != "ok":
-            raise self.damaged(str(finding).replace("\n", " "))
+            raise self.damaged(finding.replace("\n", " "))
 
-    def _migrate(self, migrations: Sequence[str]) -> None:
+    def _quick_check(self) -> str:
+        deadline = time.monotonic() + _CHECK_S
+        self.writer.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
+        try:
+            (finding,) = self.writer.execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorname != "SQLITE_INTERRUPT":
+                raise
+            return "ok"
+        finally:
+            self.writer.set_progress_handler(None, 0)
+        return str(finding)
+
+    def _migrate(self, migrations: Sequence[Migration]) -> None:
         for schema in range(self._pragma("user_version"), len(migrations)):
-            self.writer.executescript(
-                f"BEGIN IMMEDIATE; {migrations[schema]} PRAGMA user_version = {schema + 1}; COMMIT;"
-            )
+            with self.transaction() as writer:
+                migrations[schema](writer)
+                writer.execute(f"PRAGMA user_version = {schema + 1}")
 
     def _pragma(self, name: str) -> int:
         (value,) = self.writer.execute(f"PRAGMA {name}").fetchone()
         return int(value)
 
 
-def _hold(folder: Path) -> IO[str]:
+def _hold(folder: Path, name: str) -> IO[str]:
     """Take the folder for this process, for as long as the returned file stays open."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / "outbox.lock").open("a+", encoding="ascii")
+        file = (folder / f"{name}.lock").open("a+", encoding="ascii")
     except OSError as exc:
         raise StateError(
             f"state folder {folder} cannot be used: {exc.strerror}: make it writable for this user "
@@ -138,6 +186,20 @@ def _hold(folder: Path) -> IO[str]:
     return file
 
 
+def _take_over(folder: Path, former: str, path: Path) -> None:
+    """Give a file from before it was renamed its present name, write-ahead log included."""
+    old = folder / f"{former}.sqlite"
+    if not old.exists():
+        return
+    _refuse_empty(old)
+    with _hold(folder, former), closing(_connect(old)) as database:
+        # Out of WAL mode all is in the one file, so that a single rename moves everything.
+        database.execute("PRAGMA journal_mode = DELETE")
+        old.rename(path)
+    _sync_folder(folder)
+    (folder / f"{former}.lock").unlink(missing_ok=True)
+
+
 def _create(path: Path, application_id: int) -> None:
     """Make an empty file aside and rename it, so that a file under the name is always whole."""
     aside = path.with_suffix(".new")
@@ -145,11 +207,15 @@ def _create(path: Path, application_id: int) -> None:
     with closing(_connect(aside)) as database:
         database.execute(f"PRAGMA application_id = {application_id}")
     aside.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
 
 
 def _refuse_empty(path: Path) -> None:

@@ -1,7 +1,7 @@
-"""Moves committed verdicts from the outbox to the broker, in order, for as long as it takes.
+"""Moves committed verdicts from the journal to the broker, in order, for as long as it takes.
 
 Owns the thread between the two. It decides nothing about connections (the publisher does) and
-deletes nothing before the broker has answered (the outbox forgets on PUBACK). Within one run every
+deletes nothing before the broker has answered (the journal forgets on PUBACK). Within one run every
 verdict is handed over once; one that an earlier run left unanswered is handed over again, and the
 MES de-duplicates by `seq`.
 """
@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 
 from edge_runtime.contracts.verdict import DeliveryNote, Lane, message
 from edge_runtime.errors import StateError
-from edge_runtime.journal.outbox import Entry, Outbox
+from edge_runtime.journal.journal import Entry, Journal
 from edge_runtime.mes.base import Acknowledgement, Publisher
 
 _LOG = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ _TIMED = 4096
 
 
 class Delivery:
-    """Delivers an outbox over a publisher.
+    """Delivers an journal over a publisher.
 
     `on_acknowledged(seq, now)` is told of each verdict the broker has taken, with the monotonic
     time in seconds, on the publisher's thread; it must be quick.
@@ -39,13 +39,13 @@ class Delivery:
 
     def __init__(
         self,
-        outbox: Outbox,
+        journal: Journal,
         publisher: Publisher,
         topic: str,
         *,
         on_acknowledged: Callable[[int, float], None] = lambda _seq, _now: None,
     ) -> None:
-        self._outbox = outbox
+        self._journal = journal
         self._publisher = publisher
         self._topic = topic
         self._on_acknowledged = on_acknowledged
@@ -61,7 +61,7 @@ class Delivery:
         self._problems: dict[str, str] = {}
         self._thread = threading.Thread(target=self._run, name="delivery", daemon=True)
         self._read_ahead: deque[Entry] = deque()
-        """The thread's own: read from the outbox, not yet taken by the publisher."""
+        """The thread's own: read from the journal, not yet taken by the publisher."""
         self._last_read = 0
 
     @property
@@ -78,7 +78,7 @@ class Delivery:
 
     @property
     def problem(self) -> str | None:
-        """What keeps verdicts in the outbox on this side of the network, in one line; usually
+        """What keeps verdicts in the journal on this side of the network, in one line; usually
         None."""
         with self._changed:
             return "; ".join(self._problems.values()) or None
@@ -93,7 +93,7 @@ class Delivery:
         seconds)."""
         with self._changed:
             for seq, moment in (decided or {}).items():
-                # The thread may have found the verdict in the outbox before it was told.
+                # The thread may have found the verdict in the journal before it was told.
                 if seq > self._handed_over and len(self._decided) < _TIMED:
                     self._decided[seq] = moment
             self._news = True
@@ -103,7 +103,7 @@ class Delivery:
         """Wait until every verdict has been answered; False if that took longer than
         `timeout_s`."""
         with self._changed:
-            return self._changed.wait_for(lambda: self._outbox.pending_count == 0, timeout_s)
+            return self._changed.wait_for(lambda: self._journal.pending_count == 0, timeout_s)
 
     def stop(self) -> None:
         """End the thread and write down the acknowledgements; the publisher is stopped by its
@@ -117,10 +117,10 @@ class Delivery:
 
     def _on_answer(self, answer: Acknowledgement) -> None:
         if answer.refusal is None:
-            self._outbox.acknowledge(answer.seq)
+            self._journal.acknowledge(answer.seq)
             self._on_acknowledged(answer.seq, time.monotonic())
         else:
-            self._outbox.refuse(answer.seq, answer.refusal)
+            self._journal.refuse(answer.seq, answer.refusal)
             _LOG.warning("the broker refused verdict %d: %s", answer.seq, answer.refusal)
         with self._changed:
             if answer.refusal is None:
@@ -128,7 +128,7 @@ class Delivery:
             else:
                 self._refused += 1
             # An answer makes room for the blocked thread, and the last one ends `drain`.
-            if self._blocked or self._outbox.pending_count == 0:
+            if self._blocked or self._journal.pending_count == 0:
                 self._news = True
                 self._changed.notify_all()
 
@@ -162,7 +162,7 @@ class Delivery:
             entry = self._read_ahead[0]
             payload = self._payload(entry)
             if payload is None:
-                refusal = "not readable as a verdict in the outbox"
+                refusal = "not readable as a verdict in the journal"
                 self._on_answer(Acknowledgement(seq=entry.seq, refusal=refusal))
             elif not self._publisher.publish(entry.seq, self._topic, payload):
                 return True
@@ -174,7 +174,7 @@ class Delivery:
 
     def _read(self) -> bool:
         try:
-            entries = self._outbox.pending(self._last_read, _READ_AHEAD)
+            entries = self._journal.unanswered(self._last_read, _READ_AHEAD)
         except StateError as exc:
             self._report("read", str(exc))
             return False
@@ -203,7 +203,7 @@ class Delivery:
 
     def _flush(self) -> None:
         try:
-            self._outbox.flush()
+            self._journal.flush()
         except StateError as exc:
             self._report("flush", str(exc))
         else:

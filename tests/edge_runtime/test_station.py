@@ -15,7 +15,7 @@ from edge_runtime.contracts.health import Health
 from edge_runtime.contracts.verdict import Outcome, VerdictMessage
 from edge_runtime.engines.ort import OnnxRuntimeEngine
 from edge_runtime.errors import CameraError, EngineError, StateError
-from edge_runtime.journal.outbox import Entry, Outbox
+from edge_runtime.journal.journal import Entry, Journal
 from edge_runtime.mes.base import Message
 from edge_runtime.mes.links import open_subscriber
 from edge_runtime.mes.private_broker import PrivateBroker
@@ -195,8 +195,8 @@ def test_a_camera_that_fails_ends_the_run_after_answering_what_came(
     assert len(verdicts(messages)) == 3
 
 
-class StubbornOutbox(Outbox):
-    """An outbox on a disk that is full for the first `refusals` commits."""
+class StubbornJournal(Journal):
+    """An journal on a disk that is full for the first `refusals` commits."""
 
     refusals = 3
 
@@ -208,10 +208,10 @@ class StubbornOutbox(Outbox):
 
 
 @pytest.fixture
-def stubborn(monkeypatch: pytest.MonkeyPatch) -> type[StubbornOutbox]:
-    monkeypatch.setattr("edge_runtime.station.Outbox", StubbornOutbox)
+def stubborn(monkeypatch: pytest.MonkeyPatch) -> type[StubbornJournal]:
+    monkeypatch.setattr("edge_runtime.station.Journal", StubbornJournal)
     monkeypatch.setattr("edge_runtime.station._RETRY_S", 0.01)
-    return StubbornOutbox
+    return StubbornJournal
 
 
 @pytest.mark.usefixtures("stubborn")
@@ -231,7 +231,7 @@ def test_a_full_disk_holds_verdicts_back_and_loses_none(config: StationConfig) -
 def test_a_disk_that_stays_full_ends_the_run_with_that_error(
     endless: bool,
     config: StationConfig,
-    stubborn: type[StubbornOutbox],
+    stubborn: type[StubbornJournal],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -1,9 +1,9 @@
-"""A station reduced to outbox and delivery, to be killed: run as a program by `test_crashes.py`.
+"""A station reduced to journal and delivery, to be killed: run as a program by `test_crashes.py`.
 
     station_process.py FOLDER BROKER COUNT [clear-on-send]
 
 Commits verdicts until COUNT are committed in all, writing out the last number after each batch; then
-drains, says `stopped` and ends. With `clear-on-send` a verdict leaves the outbox as soon as it has been
+drains, says `stopped` and ends. With `clear-on-send` a verdict leaves the journal as soon as it has been
 handed over: the mistake that the crash test must be able to see.
 """
 
@@ -12,18 +12,18 @@ import time
 from pathlib import Path
 
 from edge_runtime.contracts.station_id import StationId
-from edge_runtime.journal.outbox import Entry, Outbox
+from edge_runtime.journal.journal import LARGEST_SEQ, Entry, Journal
 from edge_runtime.mes.delivery import Delivery
 from edge_runtime.mes.links import open_publisher
 from edge_runtime.mes.topics import Topics
 from tests.sample_verdicts import entries
 
 
-class ClearingOnSend(Outbox):
-    """The broken outbox: what it has given out is gone, whatever becomes of it."""
+class ClearingOnSend(Journal):
+    """The broken journal: what it has given out is gone, whatever becomes of it."""
 
-    def pending(self, after: int, limit: int) -> tuple[Entry, ...]:
-        given = super().pending(after, limit)
+    def unanswered(self, after: int, limit: int, *, up_to: int = LARGEST_SEQ) -> tuple[Entry, ...]:
+        given = super().unanswered(after, limit, up_to=up_to)
         for entry in given:
             super().acknowledge(entry.seq)
         self.flush()
@@ -34,23 +34,23 @@ class ClearingOnSend(Outbox):
 
 
 def main(folder: str, broker: str, count: str, *mistake: str) -> None:
-    outbox = ClearingOnSend(Path(folder)) if mistake else Outbox(Path(folder))
+    journal = ClearingOnSend(Path(folder)) if mistake else Journal(Path(folder))
     topics = Topics(site="plant-1", station=StationId.parse("L07-S3"))
     publisher = open_publisher(
         broker, client_id="edge-inspect-plant-1-L07-S3", availability_topic=topics.availability
     )
-    delivery = Delivery(outbox, publisher, topics.verdict)
+    delivery = Delivery(journal, publisher, topics.verdict)
     delivery.start()
-    while outbox.next_seq <= int(count):
-        outbox.append(entries(outbox.next_seq, 4))
+    while journal.next_seq <= int(count):
+        journal.append(entries(journal.next_seq, 4))
         delivery.notify()
-        sys.stdout.write(f"{outbox.next_seq - 1}\n")
+        sys.stdout.write(f"{journal.next_seq - 1}\n")
         sys.stdout.flush()
         time.sleep(0.002)
     delivery.drain(20.0)
     publisher.stop(5.0)
     delivery.stop()
-    outbox.close()
+    journal.close()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.journal.outbox import Outbox
+from edge_runtime.journal.journal import Journal
 from edge_runtime.mes.base import Message, Subscriber
 from edge_runtime.mes.delivery import Delivery
 from edge_runtime.mes.links import open_publisher, open_subscriber
@@ -80,14 +80,14 @@ def kill_repeatedly(
             process.kill()
             process.wait()
             os.kill(broker.pid, signal.SIGCONT)
-    with closing(Outbox(folder)) as outbox:
-        total = outbox.next_seq - 1 + 20
+    with closing(Journal(folder)) as journal:
+        total = journal.next_seq - 1 + 20
     with station_process(folder, broker, total, *mistake) as process:
         messages = listen_until(mes, stopped, 30.0)
         assert stopped(messages)
         assert process.wait(10) == 0
-    with closing(Outbox(folder)) as outbox:
-        return outbox.next_seq - 1, set(seqs(messages))
+    with closing(Journal(folder)) as journal:
+        return journal.next_seq - 1, set(seqs(messages))
 
 
 def test_a_station_killed_five_times_loses_no_verdict(
@@ -97,7 +97,7 @@ def test_a_station_killed_five_times_loses_no_verdict(
     assert received == set(range(1, committed + 1))
 
 
-def test_control_an_outbox_that_clears_on_send_loses_verdicts(
+def test_control_a_journal_that_clears_on_send_loses_verdicts(
     tmp_path: Path, broker: PrivateBroker, mes: Subscriber
 ) -> None:
     committed, received = kill_repeatedly(tmp_path, broker, mes, "clear-on-send", kills=1)
@@ -123,19 +123,19 @@ def test_a_broker_killed_while_verdicts_flow_loses_none_that_it_had_not_acknowle
     # A PUBACK is not durability: what mosquitto acknowledged and had not passed on dies with it.
     acknowledged: set[int] = set()
     with ExitStack() as resources:
-        outbox = resources.enter_context(closing(Outbox(tmp_path)))
+        journal = resources.enter_context(closing(Journal(tmp_path)))
         publisher = open_publisher(
             broker.address, client_id="edge-inspect-plant-1-L07-S3", availability_topic=AVAILABILITY
         )
         delivery = Delivery(
-            outbox, publisher, VERDICT, on_acknowledged=lambda seq, _now: acknowledged.add(seq)
+            journal, publisher, VERDICT, on_acknowledged=lambda seq, _now: acknowledged.add(seq)
         )
         delivery.start()
         resources.callback(delivery.stop)
         resources.callback(publisher.stop, 5.0)
         before_the_kill: set[int] = set()
         for first in range(1, 501, 4):
-            outbox.append(entries(first, 4))
+            journal.append(entries(first, 4))
             delivery.notify()
             if first == 201:
                 assert eventually(lambda: len(acknowledged) > 100)

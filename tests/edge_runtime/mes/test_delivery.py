@@ -1,4 +1,4 @@
-"""From the outbox to the broker: everything, in order, once per run, with the time it took."""
+"""From the journal to the broker: everything, in order, once per run, with the time it took."""
 
 import json
 import time
@@ -12,7 +12,7 @@ import pytest
 
 from edge_runtime.contracts.verdict import VerdictMessage, committed
 from edge_runtime.errors import StateError
-from edge_runtime.journal.outbox import Entry, Outbox
+from edge_runtime.journal.journal import Entry, Journal
 from edge_runtime.mes.base import Message
 from edge_runtime.mes.delivery import Delivery
 from edge_runtime.mes.memory import MemoryBroker, MemoryPublisher, MemorySubscriber
@@ -34,26 +34,26 @@ def mes(broker: MemoryBroker) -> Iterator[MemorySubscriber]:
 
 
 class Line:
-    """An outbox, a publisher and the delivery between them."""
+    """An journal, a publisher and the delivery between them."""
 
     def __init__(self, folder: Path, broker: MemoryBroker) -> None:
-        self.outbox = Outbox(folder)
+        self.journal = Journal(folder)
         self.publisher = MemoryPublisher(
             broker, client_id="s3", availability_topic="a/availability"
         )
         self.timed: dict[int, float] = {}
         self.delivery = Delivery(
-            self.outbox, self.publisher, TOPIC, on_acknowledged=self.timed.__setitem__
+            self.journal, self.publisher, TOPIC, on_acknowledged=self.timed.__setitem__
         )
 
     def commit(self, count: int) -> None:
-        self.outbox.append(entries(self.outbox.next_seq, count))
+        self.journal.append(entries(self.journal.next_seq, count))
         self.delivery.notify()
 
     def close(self) -> None:
         self.publisher.stop(2.0)
         self.delivery.stop()
-        self.outbox.close()
+        self.journal.close()
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def receive(mes: MemorySubscriber, count: int) -> list[VerdictMessage]:
     return verdicts(listen_until(mes, lambda messages: len(messages) >= count))
 
 
-def test_committed_verdicts_arrive_in_order_and_leave_the_outbox(
+def test_committed_verdicts_arrive_in_order_and_leave_the_journal(
     line: Line, mes: MemorySubscriber
 ) -> None:
     for _ in range(20):
@@ -85,15 +85,15 @@ def test_committed_verdicts_arrive_in_order_and_leave_the_outbox(
     assert line.delivery.drain(10.0)
     assert [verdict.seq for verdict in receive(mes, 100)] == list(range(1, 101))
     assert line.delivery.acknowledged == 100
-    assert line.outbox.pending_count == 0
-    assert eventually(lambda: not stored(line.outbox))
+    assert line.journal.pending_count == 0
+    assert eventually(lambda: not stored(line.journal))
 
 
 def test_the_payload_is_the_committed_verdict_to_the_byte_with_its_delivery_note(
     line: Line, mes: MemorySubscriber
 ) -> None:
     (entry,) = entries(1, 1, decided_at=datetime.now(UTC) + timedelta(days=300))
-    line.outbox.append([entry])
+    line.journal.append([entry])
     line.delivery.notify({1: time.monotonic() - 0.75})
     (sent,) = listen_until(mes, lambda messages: len(messages) >= 1)
     assert committed(sent.payload) == entry.body
@@ -106,7 +106,7 @@ def test_a_verdict_of_this_run_is_timed_by_the_monotonic_clock(
     assert eventually(lambda: line.publisher.connected)
     broker.set_up(False)
     assert eventually(lambda: not line.publisher.connected)
-    line.outbox.append(entries(1, 1, decided_at=datetime.now(UTC) - timedelta(days=300)))
+    line.journal.append(entries(1, 1, decided_at=datetime.now(UTC) - timedelta(days=300)))
     line.delivery.notify({1: time.monotonic() - 0.75})
     broker.set_up(True)
     (verdict,) = receive(mes, 1)
@@ -118,7 +118,7 @@ def test_a_verdict_of_an_earlier_run_is_timed_by_the_wall_clock(
 ) -> None:
     an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
     in_an_hour = datetime.now(UTC) + timedelta(hours=1)
-    with closing(Outbox(tmp_path)) as box:
+    with closing(Journal(tmp_path)) as box:
         box.append([*entries(1, 1, decided_at=an_hour_ago), *entries(2, 1, decided_at=in_an_hour)])
     line = opened.enter_context(closing(Line(tmp_path, broker)))
     line.delivery.start()
@@ -135,7 +135,7 @@ def test_verdicts_wait_out_an_outage(
     broker.set_up(False)
     line.commit(600)
     assert not line.delivery.drain(0.2)
-    assert line.outbox.pending_count == 600
+    assert line.journal.pending_count == 600
     broker.set_up(True)
     assert line.delivery.drain(20.0)
     arrived = receive(mes, 603)
@@ -168,16 +168,16 @@ def test_a_refused_verdict_is_kept_and_does_not_hold_up_the_others(
     assert line.delivery.drain(10.0)
     assert [verdict.seq for verdict in receive(mes, 2)] == [1, 3]
     assert (line.delivery.acknowledged, line.delivery.refused) == (2, 1)
-    assert line.outbox.refused_count == 1
+    assert line.journal.refused_count == 1
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'{"seq":1}', b"\xff", b"7"])
 def test_an_unreadable_body_is_set_aside(line: Line, mes: MemorySubscriber, body: bytes) -> None:
-    line.outbox.append([Entry(seq=1, body=body), *entries(2, 1)])
+    line.journal.append([Entry(seq=1, body=body), *entries(2, 1)])
     line.delivery.notify()
     assert line.delivery.drain(10.0)
     assert [verdict.seq for verdict in receive(mes, 1)] == [2]
-    assert line.outbox.refused_count == 1
+    assert line.journal.refused_count == 1
 
 
 def test_each_acknowledgement_is_told_with_its_time(line: Line) -> None:
@@ -191,15 +191,15 @@ def test_each_acknowledgement_is_told_with_its_time(line: Line) -> None:
 def test_a_disk_that_cannot_be_read_is_reported_and_tried_again(
     line: Line, mes: MemorySubscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    healthy = Outbox.pending
+    healthy = Journal.pending
 
-    def broken(_box: Outbox, _after: int, _limit: int) -> tuple[Entry, ...]:
-        raise StateError("outbox.sqlite: cannot read: disk I/O error")
+    def broken(_box: Journal, _after: int, _limit: int) -> tuple[Entry, ...]:
+        raise StateError("journal.sqlite: cannot read: disk I/O error")
 
-    monkeypatch.setattr(Outbox, "pending", broken)
+    monkeypatch.setattr(Journal, "pending", broken)
     line.commit(2)
     assert eventually(lambda: "cannot read" in (line.delivery.problem or ""))
-    monkeypatch.setattr(Outbox, "pending", healthy)
+    monkeypatch.setattr(Journal, "pending", healthy)
     assert line.delivery.drain(10.0)
     assert [verdict.seq for verdict in receive(mes, 2)] == [1, 2]
     assert line.delivery.problem is None
@@ -208,10 +208,10 @@ def test_a_disk_that_cannot_be_read_is_reported_and_tried_again(
 def test_a_disk_that_takes_no_acknowledgements_is_reported(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(_box: Outbox) -> None:
-        raise StateError("outbox.sqlite: cannot write: the disk is full")
+    def broken(_box: Journal) -> None:
+        raise StateError("journal.sqlite: cannot write: the disk is full")
 
-    monkeypatch.setattr(Outbox, "flush", broken)
+    monkeypatch.setattr(Journal, "flush", broken)
     line.commit(2)
     assert line.delivery.drain(10.0)
     assert eventually(lambda: "disk is full" in (line.delivery.problem or ""))
@@ -223,6 +223,6 @@ def test_draining_nothing_is_done_at_once(line: Line) -> None:
     assert line.delivery.drain(0.0)
 
 
-def stored(box: Outbox) -> list[int]:
+def stored(box: Journal) -> list[int]:
     rows = box._database.reader.execute("SELECT seq FROM verdict").fetchall()
     return [seq for (seq,) in rows]

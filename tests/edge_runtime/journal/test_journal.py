@@ -1,4 +1,4 @@
-"""The outbox: gapless numbers, durable batches, and refusals that name the remedy."""
+"""The journal as an outbox: gapless numbers, durable batches, and refusals that name the remedy."""
 
 import fcntl
 import os
@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.errors import StateError
-from edge_runtime.journal.outbox import Entry, Outbox
+from edge_runtime.journal.journal import Entry, Journal
 
 
 @pytest.fixture
@@ -24,8 +24,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def outbox(folder: Path) -> Iterator[Outbox]:
-    with closing(Outbox(folder)) as box:
+def journal(folder: Path) -> Iterator[Journal]:
+    with closing(Journal(folder)) as box:
         yield box
 
 
@@ -33,89 +33,89 @@ def entries(first: int, count: int, size: int = 10) -> list[Entry]:
     return [Entry(seq=seq, body=b"x" * size) for seq in range(first, first + count)]
 
 
-def pending(box: Outbox) -> list[int]:
-    return [entry.seq for entry in box.pending(0, 10_000)]
+def pending(box: Journal) -> list[int]:
+    return [entry.seq for entry in box.unanswered(0, 10_000)]
 
 
-def test_a_new_outbox_begins_at_one(outbox: Outbox) -> None:
-    assert outbox.next_seq == 1
-    assert outbox.pending_count == 0
-    assert outbox.pending(0, 10) == ()
+def test_a_new_journal_begins_at_one(journal: Journal) -> None:
+    assert journal.next_seq == 1
+    assert journal.pending_count == 0
+    assert journal.unanswered(0, 10) == ()
 
 
-def test_a_batch_waits_in_order_with_its_bodies(outbox: Outbox) -> None:
+def test_a_batch_waits_in_order_with_its_bodies(journal: Journal) -> None:
     batch = [Entry(seq=1, body=b'{"a":1}'), Entry(seq=2, body="ä".encode())]
-    outbox.append(batch)
-    assert outbox.pending(0, 10) == tuple(batch)
-    assert outbox.pending(1, 10) == (batch[1],)
-    assert outbox.pending(0, 1) == (batch[0],)
-    assert outbox.pending_count == 2
+    journal.append(batch)
+    assert journal.unanswered(0, 10) == tuple(batch)
+    assert journal.unanswered(1, 10) == (batch[1],)
+    assert journal.unanswered(0, 1) == (batch[0],)
+    assert journal.pending_count == 2
 
 
 def test_numbers_go_on_after_a_restart_even_when_all_was_delivered(folder: Path) -> None:
-    with closing(Outbox(folder)) as box:
+    with closing(Journal(folder)) as box:
         box.append(entries(1, 3))
         for seq in (1, 2, 3):
             box.acknowledge(seq)
-    with closing(Outbox(folder)) as box:
+    with closing(Journal(folder)) as box:
         assert box.next_seq == 4
         assert pending(box) == []
         assert box.pending_count == 0
 
 
 @pytest.mark.parametrize("first", [1, 3, 5, 100])
-def test_a_gap_or_a_repetition_is_refused(outbox: Outbox, first: int) -> None:
-    outbox.append(entries(1, 3))
+def test_a_gap_or_a_repetition_is_refused(journal: Journal, first: int) -> None:
+    journal.append(entries(1, 3))
     with pytest.raises(ValueError, match=f"expected seq 4, got {first}"):
-        outbox.append(entries(first, 2))
+        journal.append(entries(first, 2))
     with pytest.raises(ValueError, match="expected seq 5, got 6"):
-        outbox.append([*entries(4, 1), *entries(6, 1)])
-    assert outbox.next_seq == 4
-    assert pending(outbox) == [1, 2, 3]
+        journal.append([*entries(4, 1), *entries(6, 1)])
+    assert journal.next_seq == 4
+    assert pending(journal) == [1, 2, 3]
 
 
-def test_an_empty_batch_changes_nothing(outbox: Outbox) -> None:
-    outbox.append([])
-    assert outbox.next_seq == 1
+def test_an_empty_batch_changes_nothing(journal: Journal) -> None:
+    journal.append([])
+    assert journal.next_seq == 1
 
 
-def test_the_acknowledged_is_gone_at_once_and_on_disk_after_a_flush(folder: Path) -> None:
-    with closing(Outbox(folder)) as box:
+def test_the_acknowledged_is_settled_at_once_and_on_disk_after_a_flush(folder: Path) -> None:
+    with closing(Journal(folder)) as box:
         box.append(entries(1, 3))
         box.acknowledge(2)
         assert pending(box) == [1, 3]
         assert box.pending_count == 2
-        assert stored(folder) == [1, 2, 3]
+        assert waiting(folder) == [1, 2, 3]
         box.flush()
-        assert stored(folder) == [1, 3]
+        assert waiting(folder) == [1, 3]
 
 
 def test_the_next_batch_takes_the_acknowledgements_along(folder: Path) -> None:
-    with closing(Outbox(folder)) as box:
+    with closing(Journal(folder)) as box:
         box.append(entries(1, 2))
         box.acknowledge(1)
         box.append(entries(3, 1))
-        assert stored(folder) == [2, 3]
+        assert waiting(folder) == [2, 3]
 
 
 def test_a_refused_verdict_is_kept_counted_and_not_offered_again(folder: Path) -> None:
-    with closing(Outbox(folder)) as box:
+    with closing(Journal(folder)) as box:
         box.append(entries(1, 3))
         box.refuse(2, "Not authorized (0x87)")
         assert pending(box) == [1, 3]
         assert (box.pending_count, box.refused_count) == (2, 1)
-    with closing(Outbox(folder)) as box:
+    with closing(Journal(folder)) as box:
         assert pending(box) == [1, 3]
         assert (box.pending_count, box.refused_count) == (2, 1)
-    assert stored(folder) == [1, 2, 3]
+    assert waiting(folder) == [1, 3]
 
 
 def test_a_second_daemon_is_told_who_holds_the_folder(folder: Path) -> None:
-    with closing(Outbox(folder)):
+    with closing(Journal(folder)):
         with pytest.raises(StateError, match=f"process {os.getpid()}.*--state-dir of its own"):
-            Outbox(folder)
+            Journal(folder)
         assert subprocess.run(command(folder), check=False).returncode == 7
-    with closing(Outbox(folder)) as box:
+    with closing(Journal(folder)) as box:
         assert box.next_seq == 1
 
 
@@ -127,7 +127,7 @@ def test_a_killed_daemon_leaves_no_lock_and_no_half_batch(folder: Path) -> None:
             pass
         child.send_signal(signal.SIGKILL)
         told = [int(line) for line in child.stdout if line.endswith("\n")]
-    with closing(Outbox(folder)) as box:
+    with closing(Journal(folder)) as box:
         last = box.next_seq - 1
         assert last >= max(told, default=20)
         assert last % 4 == 0
@@ -135,9 +135,9 @@ def test_a_killed_daemon_leaves_no_lock_and_no_half_batch(folder: Path) -> None:
 
 
 def test_a_damaged_file_is_refused_and_left_alone(folder: Path) -> None:
-    with closing(Outbox(folder)) as box:
+    with closing(Journal(folder)) as box:
         box.append(entries(1, 200, size=500))
-    path = folder / "outbox.sqlite"
+    path = folder / "journal.sqlite"
     whole = path.read_bytes()
     for damage in (
         b"",
@@ -147,45 +147,47 @@ def test_a_damaged_file_is_refused_and_left_alone(folder: Path) -> None:
         whole[:4096] + b"\xff" * 9000,
     ):
         path.write_bytes(damage)
-        with pytest.raises(StateError, match=r"outbox\.sqlite is damaged .*backup.*numbering at 1"):
-            Outbox(folder)
+        with pytest.raises(
+            StateError, match=r"journal\.sqlite is damaged .*backup.*numbering at 1"
+        ):
+            Journal(folder)
         assert path.read_bytes() == damage
     path.write_bytes(whole)
-    with closing(Outbox(folder)) as box:
+    with closing(Journal(folder)) as box:
         assert box.next_seq == 201
 
 
 def test_a_foreign_database_is_refused(folder: Path) -> None:
     folder.mkdir(parents=True)
-    with closing(sqlite3.connect(folder / "outbox.sqlite")) as foreign:
+    with closing(sqlite3.connect(folder / "journal.sqlite")) as foreign:
         foreign.execute("CREATE TABLE verdict (seq)")
         foreign.commit()
-    with pytest.raises(StateError, match=r"is not an outbox of edge-inspect.*--state-dir"):
-        Outbox(folder)
+    with pytest.raises(StateError, match=r"is not a journal of edge-inspect.*--state-dir"):
+        Journal(folder)
 
 
 def test_a_newer_schema_is_refused_with_both_numbers(folder: Path) -> None:
-    Outbox(folder).close()
-    with closing(sqlite3.connect(folder / "outbox.sqlite")) as newer:
+    Journal(folder).close()
+    with closing(sqlite3.connect(folder / "journal.sqlite")) as newer:
         newer.execute("PRAGMA user_version = 99")
-    with pytest.raises(StateError, match=r"newer edge-inspect \(schema 99, this one knows 1\)"):
-        Outbox(folder)
+    with pytest.raises(StateError, match=r"newer edge-inspect \(schema 99, this one knows 2\)"):
+        Journal(folder)
 
 
-def test_a_lost_numbering_is_refused(folder: Path) -> None:
-    with closing(Outbox(folder)) as box:
+def test_a_changed_head_is_refused(folder: Path) -> None:
+    with closing(Journal(folder)) as box:
         box.append(entries(1, 3))
-    with closing(sqlite3.connect(folder / "outbox.sqlite")) as meddler:
+    with closing(sqlite3.connect(folder / "journal.sqlite")) as meddler:
         meddler.execute("UPDATE head SET last_seq = 2")
         meddler.commit()
-    with pytest.raises(StateError, match="holds verdict 3, beyond its last number 2"):
-        Outbox(folder)
+    with pytest.raises(StateError, match="its head is gone or changed"):
+        Journal(folder)
 
 
 def test_a_crash_while_the_file_was_being_made_is_mended(folder: Path) -> None:
     folder.mkdir(parents=True)
-    (folder / "outbox.new").write_bytes(b"half a file")
-    with closing(Outbox(folder)) as box:
+    (folder / "journal.new").write_bytes(b"half a file")
+    with closing(Journal(folder)) as box:
         box.append(entries(1, 1))
         assert pending(box) == [1]
 
@@ -193,7 +195,7 @@ def test_a_crash_while_the_file_was_being_made_is_mended(folder: Path) -> None:
 def test_a_state_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
     with pytest.raises(StateError, match=r"state folder .*file/state cannot be used.*--state-dir"):
-        Outbox(tmp_path / "file" / "state")
+        Journal(tmp_path / "file" / "state")
 
 
 @contextmanager
@@ -210,17 +212,17 @@ def full_disk(largest_file: int) -> Iterator[None]:
 
 
 def test_a_write_that_fails_uses_up_no_number_and_loses_nothing(folder: Path) -> None:
-    with closing(Outbox(folder)) as box:
+    with closing(Journal(folder)) as box:
         box.append(entries(1, 5))
         box.acknowledge(2)
-        with full_disk((folder / "outbox.sqlite-wal").stat().st_size + 10_000):
-            with pytest.raises(StateError, match=r"outbox\.sqlite: cannot write: .*(disk|full)"):
+        with full_disk((folder / "journal.sqlite-wal").stat().st_size + 10_000):
+            with pytest.raises(StateError, match=r"journal\.sqlite: cannot write: .*(disk|full)"):
                 box.append(entries(6, 8, size=4000))
             assert box.next_seq == 6
             assert pending(box) == [1, 3, 4, 5]
         box.append(entries(6, 8, size=4000))
         assert pending(box) == [1, 3, 4, 5, *range(6, 14)]
-    with closing(Outbox(folder)) as box:
+    with closing(Journal(folder)) as box:
         assert box.next_seq == 14
         assert pending(box) == [1, 3, 4, 5, *range(6, 14)]
 
@@ -242,7 +244,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_is_named_and_takes_verdicts_again_once_there_is_room(small_disk: Path) -> None:
-    with closing(Outbox(small_disk)) as box:
+    with closing(Journal(small_disk)) as box:
         box.append(entries(1, 3))
         (small_disk / "somebody-else").write_bytes(b"x" * 150_000)
         with pytest.raises(StateError, match=r"the disk is full: free space on it"):
@@ -251,12 +253,12 @@ def test_a_full_disk_is_named_and_takes_verdicts_again_once_there_is_room(small_
         assert pending(box) == [1, 2, 3]
         (small_disk / "somebody-else").unlink()
         box.append(entries(4, 5, size=8000))
-    with closing(Outbox(small_disk)) as box:
+    with closing(Journal(small_disk)) as box:
         assert pending(box) == list(range(1, 9))
 
 
 def test_a_full_database_says_that_the_disk_is_full(folder: Path) -> None:
-    with closing(Outbox(folder)) as box:
+    with closing(Journal(folder)) as box:
         box.append(entries(1, 5))
         # SQLite's own limit gives the same error as a disk without room.
         box._database.writer.execute("PRAGMA max_page_count = 8")
@@ -269,7 +271,7 @@ def test_a_full_database_says_that_the_disk_is_full(folder: Path) -> None:
 
 
 def test_a_write_on_a_read_only_connection_says_so(folder: Path) -> None:
-    with closing(Outbox(folder)) as box:
+    with closing(Journal(folder)) as box:
         box.append(entries(1, 1))
         box._database.writer.execute("PRAGMA query_only = ON")
         with pytest.raises(StateError, match="read-only: make folder and disk writable"):
@@ -279,41 +281,46 @@ def test_a_write_on_a_read_only_connection_says_so(folder: Path) -> None:
             box.flush()
         box._database.writer.execute("PRAGMA query_only = OFF")
         box.append(entries(2, 1))
-        assert stored(folder) == [2]
+        assert waiting(folder) == [2]
 
 
 def test_closing_twice_is_harmless(folder: Path) -> None:
-    box = Outbox(folder)
+    box = Journal(folder)
     box.append(entries(1, 1))
     box.acknowledge(1)
     box.close()
     box.close()
-    assert stored(folder) == []
+    assert waiting(folder) == []
 
 
-def test_writers_and_readers_work_at_the_same_time(outbox: Outbox) -> None:
+def test_writers_and_readers_work_at_the_same_time(journal: Journal) -> None:
     batches, size = 40, 5
     delivered: list[int] = []
 
     def deliver() -> None:
         while len(delivered) < batches * size:
-            for entry in outbox.pending(len(delivered), 16):
+            for entry in journal.unanswered(len(delivered), 16):
                 delivered.append(entry.seq)
-                outbox.acknowledge(entry.seq)
+                journal.acknowledge(entry.seq)
 
     delivery = threading.Thread(target=deliver)
     delivery.start()
     for batch in range(batches):
-        outbox.append(entries(1 + batch * size, size))
+        journal.append(entries(1 + batch * size, size))
     delivery.join(30.0)
     assert delivered == list(range(1, batches * size + 1))
-    assert outbox.pending_count == 0
+    assert journal.pending_count == 0
 
 
-def stored(folder: Path) -> list[int]:
-    """What stands in the file, seen from outside."""
-    with closing(sqlite3.connect(folder / "outbox.sqlite")) as database:
-        return [seq for (seq,) in database.execute("SELECT seq FROM verdict ORDER BY seq")]
+def waiting(folder: Path) -> list[int]:
+    """What would be sent again after a crash now."""
+    with closing(sqlite3.connect(folder / "journal.sqlite")) as other:
+        return [
+            seq
+            for (seq,) in other.execute(
+                "SELECT seq FROM verdict WHERE seq NOT IN (SELECT seq FROM answer) ORDER BY seq"
+            )
+        ]
 
 
 def command(folder: Path) -> list[str]:
@@ -322,9 +329,9 @@ def command(folder: Path) -> list[str]:
 import sys
 from pathlib import Path
 from edge_runtime.errors import StateError
-from edge_runtime.journal.outbox import Entry, Outbox
+from edge_runtime.journal.journal import Entry, Journal
 try:
-    box = Outbox(Path(sys.argv[1]))
+    box = Journal(Path(sys.argv[1]))
 except StateError as exc:
     sys.exit(exc.exit_code)
 while True:
@@ -336,15 +343,15 @@ while True:
 
 
 def test_the_lock_is_free_again_after_a_refusal(folder: Path) -> None:
-    Outbox(folder).close()
-    path = folder / "outbox.sqlite"
+    Journal(folder).close()
+    path = folder / "journal.sqlite"
     whole = path.read_bytes()
     path.write_bytes(b"")
     with pytest.raises(StateError, match="it is empty"):
-        Outbox(folder)
+        Journal(folder)
     path.write_bytes(whole)
-    with (folder / "outbox.lock").open("rb") as lock:
+    with (folder / "journal.lock").open("rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         fcntl.flock(lock, fcntl.LOCK_UN)
-    with closing(Outbox(folder)) as box:
+    with closing(Journal(folder)) as box:
         assert box.next_seq == 1

@@ -1,4 +1,4 @@
-"""The outbox against a model of it, through any history of batches, answers, failures and crashes."""
+"""The journal against a model of it, through any history of batches, answers, failures and crashes."""
 
 import shutil
 import tempfile
@@ -10,20 +10,20 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from edge_runtime.errors import StateError
-from edge_runtime.journal.outbox import Entry, Outbox
+from edge_runtime.journal.journal import Entry, Journal
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
 
 
-class OutboxMachine(RuleBasedStateMachine):
-    """A crash is a copy of the folder as it lies on disk, taken over by a new outbox."""
+class JournalMachine(RuleBasedStateMachine):
+    """A crash is a copy of the folder as it lies on disk, taken over by a new journal."""
 
     def __init__(self) -> None:
         super().__init__()
         # In memory where there is such a place: hundreds of synced commits need no disk to be right.
         self.root = Path(tempfile.mkdtemp(dir=MEMORY if MEMORY.is_dir() else None))
         self.folder = self.root / "0"
-        self.box = Outbox(self.folder)
+        self.box = Journal(self.folder)
         self.lives = 0
         self.committed = 0
         self.waiting: dict[int, bytes] = {}
@@ -61,11 +61,16 @@ class OutboxMachine(RuleBasedStateMachine):
         self.box.flush()
         self.unwritten.clear()
 
+    @rule(limit=st.integers(1, 4))
+    def prune(self, limit: int) -> None:
+        with self.box._writing:
+            self.box._prune(older_than_ms=None, limit=limit)
+
     @rule()
     def restart(self) -> None:
         self.box.close()
         self.unwritten.clear()
-        self.box = Outbox(self.folder)
+        self.box = Journal(self.folder)
 
     @rule()
     def crash(self) -> None:
@@ -74,7 +79,7 @@ class OutboxMachine(RuleBasedStateMachine):
         shutil.copytree(self.folder, after)
         self.box.close()
         self.folder = after
-        self.box = Outbox(self.folder)
+        self.box = Journal(self.folder)
         # What was answered and not written down waits again; nothing else may differ.
         for seq, (body, refused) in self.unwritten.items():
             self.waiting[seq] = body
@@ -85,14 +90,20 @@ class OutboxMachine(RuleBasedStateMachine):
     @rule(after=st.integers(0, 30), limit=st.integers(0, 5))
     def read_a_part(self, after: int, limit: int) -> None:
         expected = [seq for seq in sorted(self.waiting) if seq > after][:limit]
-        assert [entry.seq for entry in self.box.pending(after, limit)] == expected
+        assert [entry.seq for entry in self.box.unanswered(after, limit)] == expected
 
     @invariant()
     def agrees(self) -> None:
         assert self.box.next_seq == self.committed + 1
-        assert {e.seq: e.body for e in self.box.pending(0, 10_000)} == self.waiting
+        assert {e.seq: e.body for e in self.box.unanswered(0, 10_000)} == self.waiting
         assert self.box.pending_count == len(self.waiting)
         assert self.box.refused_count == len(self.refused)
+        head = self.box.head
+        kept = self.box.stored(head.first_seq, head.last_seq, 10_000)
+        assert [entry.seq for entry in kept] == list(range(head.first_seq, self.committed + 1))
+        assert self.refused | self.waiting.keys() <= {
+            e.seq for e in self.box.stored(0, 10_000, 10_000)
+        }
 
     def _batch(self, bodies: list[bytes]) -> list[Entry]:
         first = self.committed + 1
@@ -110,5 +121,5 @@ class OutboxMachine(RuleBasedStateMachine):
         shutil.rmtree(self.root)
 
 
-OutboxMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
-TestOutboxMachine = OutboxMachine.TestCase
+JournalMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestJournalMachine = JournalMachine.TestCase
