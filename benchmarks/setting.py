@@ -24,9 +24,7 @@ def setting(*packages: str) -> dict[str, object]:
     )
     return {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": shlex.join(
-            ["python", "-m", f"benchmarks.{Path(sys.argv[0]).stem}", *sys.argv[1:]]
-        ),
+        "command": shlex.join(["python", "-m", _module(), *sys.argv[1:]]),
         "cpu": cpu,
         "cores": os.cpu_count(),
         "load_before": os.getloadavg()[0],
@@ -36,9 +34,20 @@ def setting(*packages: str) -> dict[str, object]:
     }
 
 
+def _module() -> str:
+    """The module that was started with `python -m`."""
+    specification = sys.modules["__main__"].__spec__
+    return specification.name if specification else Path(sys.argv[0]).stem
+
+
 def write_result(name: str, result: dict[str, object]) -> Path:
     """Write `docs/results/NAME.json`; returns its path."""
-    RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_json(path, result)
     return path
+
+
+def write_json(path: Path, result: dict[str, object]) -> None:
+    """Write a result where it was asked for, making its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

@@ -1,5 +1,6 @@
 """A tiny bundle that really runs, for whatever needs one and not the shipped model's size."""
 
+import functools
 import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -79,46 +80,45 @@ def png(pixels: np.ndarray) -> bytes:
     return cv2.imencode(".png", pixels[..., ::-1])[1].tobytes()
 
 
+def write_bundle(root: Path, spec: ModelSpec | None = None, name: str = "tiny") -> Path:
+    """Write a sound bundle below `root` and return its folder."""
+    spec = spec or model_spec()
+    folder = root / name / "1.0.0"
+    (folder / "golden").mkdir(parents=True)
+    write_model(folder / "float32.onnx", len(spec.labels))
+    frame = colour(*GREEN)
+    (folder / "golden" / "00.png").write_bytes(png(frame))
+    engine = OnnxRuntimeEngine(folder / "float32.onnx", spec)
+    row = policy.probabilities(engine.infer(frame[None]), spec.decision.temperature)[0]
+    manifest = BundleManifest(
+        name=name,
+        version="1.0.0",
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+        model=spec,
+        variants=(Variant(precision="float32", file="float32.onnx", accuracy=None, latency=()),),
+        default_variant="float32",
+        golden=(
+            GoldenFrame(
+                file="golden/00.png",
+                label=spec.labels[0],
+                probabilities={"float32": tuple(map(float, row))},
+            ),
+        ),
+        files={
+            file: hashlib.sha256((folder / file).read_bytes()).hexdigest()
+            for file in ("float32.onnx", "golden/00.png")
+        },
+    )
+    written = manifest.to_json(indent=2).encode()
+    (folder / MANIFEST).write_bytes(written)
+    (folder / MANIFEST_DIGEST).write_text(digest_line(written))
+    return folder
+
+
 @pytest.fixture
 def make_bundle(tmp_path: Path) -> Callable[..., Path]:
-    """Write a sound bundle and return its folder."""
-
-    def make(spec: ModelSpec | None = None, name: str = "tiny") -> Path:
-        spec = spec or model_spec()
-        folder = tmp_path / name / "1.0.0"
-        (folder / "golden").mkdir(parents=True)
-        write_model(folder / "float32.onnx", len(spec.labels))
-        frame = colour(*GREEN)
-        (folder / "golden" / "00.png").write_bytes(png(frame))
-        engine = OnnxRuntimeEngine(folder / "float32.onnx", spec)
-        row = policy.probabilities(engine.infer(frame[None]), spec.decision.temperature)[0]
-        manifest = BundleManifest(
-            name=name,
-            version="1.0.0",
-            created_at=datetime(2026, 1, 1, tzinfo=UTC),
-            model=spec,
-            variants=(
-                Variant(precision="float32", file="float32.onnx", accuracy=None, latency=()),
-            ),
-            default_variant="float32",
-            golden=(
-                GoldenFrame(
-                    file="golden/00.png",
-                    label=spec.labels[0],
-                    probabilities={"float32": tuple(map(float, row))},
-                ),
-            ),
-            files={
-                file: hashlib.sha256((folder / file).read_bytes()).hexdigest()
-                for file in ("float32.onnx", "golden/00.png")
-            },
-        )
-        written = manifest.to_json(indent=2).encode()
-        (folder / MANIFEST).write_bytes(written)
-        (folder / MANIFEST_DIGEST).write_text(digest_line(written))
-        return folder
-
-    return make
+    """Writes a sound bundle and returns its folder: `make_bundle(spec=..., name=...)`."""
+    return functools.partial(write_bundle, tmp_path)
 
 
 @pytest.fixture

@@ -1,0 +1,96 @@
+"""The daemon with a mistake built in: what the tests of this folder must be able to catch.
+
+    python -m tests.reliability.broken publish-before-commit|clear-on-send|leak -- <daemon arguments>
+
+Each mistake is one that a station of this kind could really have, made by replacing a part of the
+product in this process alone.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar
+
+from edge_runtime import station
+from edge_runtime.cli.main import main
+from edge_runtime.contracts.verdict import DeliveryNote, Lane, Outcome, message
+from edge_runtime.health import HealthLog
+from edge_runtime.journal.journal import Entry, Journal
+from edge_runtime.mes.base import Publisher
+from tests.reliability.daemon import TOPICS
+
+_LEAK_BYTES = 10_000
+"""About what one picture weighs."""
+_SLOW_SYNC_S = 0.03
+"""What a commit takes on a worn card. On a quick disk a kill seldom hits the moment between the two."""
+
+
+def publish_before_commit() -> None:
+    """Sends a verdict and commits it after that, for the sake of speed."""
+    opened: list[Publisher] = []
+    open_publisher = station.open_publisher
+
+    def remember(*arguments: Any, **named: Any) -> Publisher:
+        opened.append(open_publisher(*arguments, **named))
+        return opened[-1]
+
+    class PublishesFirst(Journal):
+        sent: ClassVar[set[int]] = set()
+
+        def append(self, entries: Sequence[Entry]) -> None:
+            for entry in entries:
+                note = DeliveryNote(lane=Lane.LIVE, waited_ms=0.0)
+                if opened[-1].publish(entry.seq, f"{TOPICS}/verdict", message(entry.body, note)):
+                    self.sent.add(entry.seq)
+            time.sleep(_SLOW_SYNC_S)
+            super().append(entries)
+
+        def unanswered(self, *arguments: Any, **named: Any) -> tuple[Entry, ...]:
+            found = super().unanswered(*arguments, **named)
+            return tuple(entry for entry in found if entry.seq not in self.sent)
+
+    station.open_publisher = remember
+    station.Journal = PublishesFirst  # type: ignore[misc]
+
+
+def clear_on_send() -> None:
+    """Takes a verdict for delivered as soon as it was handed to the connection."""
+
+    class ClearsOnSend(Journal):
+        def unanswered(self, *arguments: Any, **named: Any) -> tuple[Entry, ...]:
+            given = super().unanswered(*arguments, **named)
+            for entry in given:
+                super().acknowledge(entry.seq)
+            self.flush()
+            return given
+
+        def acknowledge(self, seq: int) -> None:
+            """Was done before."""
+
+    station.Journal = ClearsOnSend  # type: ignore[misc]
+
+
+def leak() -> None:
+    """Keeps something of every part for ever."""
+    kept: list[bytearray] = []
+    committed = HealthLog.verdicts_committed
+
+    def keep(self: HealthLog, outcomes: Iterable[Outcome]) -> None:
+        outcomes = list(outcomes)
+        kept.extend(bytearray(_LEAK_BYTES) for _ in outcomes)
+        committed(self, outcomes)
+
+    HealthLog.verdicts_committed = keep  # type: ignore[method-assign]
+
+
+MISTAKES: dict[str, Callable[[], None]] = {
+    "publish-before-commit": publish_before_commit,
+    "clear-on-send": clear_on_send,
+    "leak": leak,
+}
+
+
+if __name__ == "__main__":
+    mistake, _, *arguments = sys.argv[1:]
+    MISTAKES[mistake]()
+    sys.exit(main(arguments))

@@ -1,0 +1,210 @@
+"""A strict MES: hears one station at QoS 1 in a persistent session and forgets nothing.
+
+Shares no code with the product's own subscriber and consumer, so that a mistake there cannot hide the
+same mistake here. Of each verdict it keeps the SHA-256 of the committed bytes, the message without its
+`delivery` at the end. Its reconnecting is as plain as paho's.
+
+**Threads.** paho's thread writes, any other reads, under one lock.
+"""
+
+import hashlib
+import json
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any, Self
+
+from paho.mqtt import client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from tests.reliability.daemon import TOPICS
+
+_VERDICTS = (f"{TOPICS}/verdict", f"{TOPICS}/replay")
+_LARGEST_REPLAY = 10_000
+"""Verdicts that a station sends per request, as its contract says."""
+
+
+class Consumer:
+    """All that one station ever said; a context manager, live from the start of the block."""
+
+    def __init__(self, port: int, *, client_id: str = "strict-mes") -> None:
+        self._port = port
+        self._lock = threading.Lock()
+        self._subscribed = threading.Event()
+        self._digests: dict[int, bytes] = {}
+        self._last_seq = 0
+        self._contradicted: set[int] = set()
+        self._unreadable = 0
+        self._duplicates = 0
+        self._lanes: Counter[str] = Counter()
+        self._heard_at = time.monotonic()
+        self._states: deque[tuple[str, bytes]] = deque(maxlen=10_000)
+        self._client = paho.Client(
+            CallbackAPIVersion.VERSION2, client_id=client_id, protocol=MQTTProtocolVersion.MQTTv5
+        )
+        self._client.reconnect_delay_set(min_delay=0.1, max_delay=0.5)
+        self._client.on_connect = self._on_connect
+        self._client.on_subscribe = self._on_subscribe
+        self._client.on_message = self._on_message
+
+    # --- what it has --------------------------------------------------------------------------------
+
+    @property
+    def digests(self) -> dict[int, bytes]:
+        """SHA-256 of the committed bytes of every verdict, by seq."""
+        with self._lock:
+            return dict(self._digests)
+
+    @property
+    def contradicted(self) -> frozenset[int]:
+        """Numbers that came with different contents."""
+        with self._lock:
+            return frozenset(self._contradicted)
+
+    @property
+    def unreadable(self) -> int:
+        """Messages on a verdict topic that are no verdicts."""
+        with self._lock:
+            return self._unreadable
+
+    @property
+    def duplicates(self) -> int:
+        """Verdicts that came again, as QoS 1 allows."""
+        with self._lock:
+            return self._duplicates
+
+    @property
+    def lanes(self) -> dict[str, int]:
+        """Messages by the lane they came on, duplicates included."""
+        with self._lock:
+            return dict(self._lanes)
+
+    @property
+    def count(self) -> int:
+        """Different verdicts so far."""
+        with self._lock:
+            return len(self._digests)
+
+    @property
+    def last_seq(self) -> int:
+        """The highest number so far; 0 before the first."""
+        with self._lock:
+            return self._last_seq
+
+    @property
+    def heard_at(self) -> float:
+        """When the last verdict came, monotonic seconds."""
+        with self._lock:
+            return self._heard_at
+
+    @property
+    def states(self) -> list[tuple[str, bytes]]:
+        """Everything but verdicts, in order of arrival: the topic's last level, and the payload."""
+        with self._lock:
+            return list(self._states)
+
+    def health(self) -> dict[str, Any]:
+        """The newest health; empty before the first."""
+        newest = next(
+            (payload for leaf, payload in reversed(self.states) if leaf == "health"), b"{}"
+        )
+        health: dict[str, Any] = json.loads(newest)
+        return health
+
+    def missing(self, last_seq: int) -> list[int]:
+        """Numbers from 1 to `last_seq` that never came."""
+        with self._lock:
+            return [seq for seq in range(1, last_seq + 1) if seq not in self._digests]
+
+    # --- what it does -------------------------------------------------------------------------------
+
+    def wait(self, condition: Callable[["Consumer"], object], timeout_s: float = 20.0) -> bool:
+        """True as soon as the condition holds for this consumer, False if it does not in time."""
+        deadline = time.monotonic() + timeout_s
+        while not condition(self):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.01)
+        return True
+
+    def wait_for_more(self, verdicts: int, timeout_s: float = 20.0) -> bool:
+        """True once `verdicts` more have come than now."""
+        enough = self.count + verdicts
+        return self.wait(lambda consumer: consumer.count >= enough, timeout_s)
+
+    def ask(self, seqs: Iterable[int]) -> None:
+        """Ask the station to send these numbers again, in as few requests as it allows."""
+        for first, last in _ranges(seqs):
+            request = json.dumps({"from_seq": first, "to_seq": last})
+            self._client.publish(f"{TOPICS}/replay/set", request, qos=1)
+
+    def __enter__(self) -> Self:
+        expiry = Properties(PacketTypes.CONNECT)
+        expiry.SessionExpiryInterval = 86_400
+        self._client.connect("127.0.0.1", self._port, clean_start=False, properties=expiry)
+        self._client.loop_start()
+        if not self._subscribed.wait(10.0):
+            self._client.loop_stop()
+            raise TimeoutError(f"no subscription at 127.0.0.1:{self._port} within 10 s")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+        # Callbacks tie client and consumer into a cycle, and the client owns sockets.
+        self._client.on_connect = self._client.on_subscribe = self._client.on_message = None
+
+    # --- paho's thread ------------------------------------------------------------------------------
+
+    def _on_connect(self, client: paho.Client, *_: object) -> None:
+        client.subscribe(f"{TOPICS}/#", qos=1)
+
+    def _on_subscribe(self, *_: object) -> None:
+        self._subscribed.set()
+
+    def _on_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
+        payload = bytes(message.payload)
+        with self._lock:
+            if message.topic in _VERDICTS:
+                self._take(payload)
+            else:
+                self._states.append((message.topic.rpartition("/")[2], payload))
+
+    def _take(self, payload: bytes) -> None:
+        body, _, _ = payload.rpartition(b',"delivery":')
+        try:
+            verdict = json.loads(payload)
+            seq, lane = int(verdict["seq"]), str(verdict["delivery"]["lane"])
+        except (ValueError, KeyError, TypeError):
+            self._unreadable += 1
+            return
+        digest = hashlib.sha256(body + b"}").digest()
+        self._lanes[lane] += 1
+        if seq not in self._digests:
+            self._digests[seq] = digest
+            self._last_seq = max(self._last_seq, seq)
+            self._heard_at = time.monotonic()
+        elif self._digests[seq] == digest:
+            self._duplicates += 1
+        else:
+            self._contradicted.add(seq)
+
+
+def _ranges(seqs: Iterable[int]) -> list[tuple[int, int]]:
+    """First and last of each run of neighbours, none longer than a request may be."""
+    ranges: list[tuple[int, int]] = []
+    for seq in sorted(seqs):
+        if ranges and seq == ranges[-1][1] + 1 and seq - ranges[-1][0] < _LARGEST_REPLAY:
+            ranges[-1] = (ranges[-1][0], seq)
+        else:
+            ranges.append((seq, seq))
+    return ranges
