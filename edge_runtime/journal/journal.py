@@ -338,7 +338,10 @@ class Journal:
         before = max(state.answered_to, state.anchor_seq)
         newest, expected = self._link_of(before, state), before + 1
         rows: Iterable[tuple[int, bytes, bytes]] = self._database.reader.execute(
-            "SELECT seq, sha256, body FROM verdict WHERE seq > ? ORDER BY seq", (state.answered_to,)
+            # Damage may have made a text of the bytes.
+            "SELECT seq, CAST(sha256 AS BLOB), CAST(body AS BLOB) FROM verdict WHERE seq > ? "
+            "ORDER BY seq",
+            (state.answered_to,),
         )
         for seq, key, body in rows:
             present.add(seq)
