@@ -68,7 +68,7 @@ def daemon(
         *("--source", f"dir:{crops}", "--broker", broker, "--state-dir", str(state)),
     ]
     try:
-        with closing(open_subscriber(broker, f"{TOPICS}/#", password=None)) as mes:
+        with closing(open_subscriber(broker, f"{TOPICS}/#")) as mes:
             began = time.perf_counter()
             process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
             online, times, peak = None, [], 0

@@ -1,14 +1,15 @@
 """The daemon's configuration: one TOML file, overridden by `EDGE_INSPECT_*`, overridden by flags.
 
-A key has one name in three spellings: `max_batch`, `EDGE_INSPECT_MAX_BATCH`, `--max-batch`. Components
-take plain arguments; this object stops at the wiring. The broker's password is no part of it: it comes
-from `EDGE_INSPECT_MQTT_PASSWORD` or a systemd credential, see `edge_runtime.mes.address`.
+A key has one name in three spellings: `mqtt_ca`, `EDGE_INSPECT_MQTT_CA`, `--mqtt-ca`; in the file a
+table may stand for the words before an underscore, `[mqtt] ca`. Components take plain arguments; this
+object stops at the wiring. The broker's password is no part of it: it comes from
+`EDGE_INSPECT_MQTT_PASSWORD` or a systemd credential, see `edge_runtime.mes.credentials`.
 """
 
 import difflib
 import hashlib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -30,6 +31,16 @@ def _station(text: str) -> str:
     return text
 
 
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError(f"expected printable characters, got {text!r}")
+    return text
+
+
+_Label = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_printable)]
+"""A name that other systems gave: opaque here, one printable line."""
+
+
 class StationConfig(BaseModel):
     """Everything a station can be told. Durations and sizes carry their unit in the name."""
 
@@ -44,9 +55,27 @@ class StationConfig(BaseModel):
     source: str
     """Where frames come from: `simulated:gen3`, `dir:PATH`, `opencv:0`, `rtsp://...`, a video file."""
     broker: str = "mqtt://localhost:1883"
-    """`mqtt://[user@]HOST:PORT`, or `memory://NAME` within one process."""
+    """`mqtt://[user@]HOST:PORT`, `mqtts://` for TLS, or `memory://NAME` within one process."""
+    mqtt_ca: Path | None = None
+    """PEM file of the CA that vouches for an `mqtts://` broker; by default those the system trusts."""
+    mqtt_certificate: Path | None = None
+    """PEM file of this station's certificate, for brokers that ask for one."""
+    mqtt_key: Path | None = None
+    """PEM file of that certificate's private key; by default the systemd credential `mqtt-key`."""
+    mqtt_replay: bool = False
+    """Whether verdicts are sent again to whoever asks on `.../replay/set`."""
+    mqtt_backlog_rate: Annotated[int, Field(ge=1, le=100_000)] = 500
+    """Verdicts per second at most that an outage has left over, beside the live ones."""
+    mqtt_sparkplug_group: Name | None = None
+    """Group id under which the verdicts are mirrored as Sparkplug B; by default they are not."""
     state_dir: Path
-    """Folder of the outbox, of this station alone; kept across restarts."""
+    """Folder of the journal, of this station alone; kept across restarts."""
+    journal_days: Annotated[int, Field(ge=1, le=36_500)] = 365
+    """How long acknowledged verdicts are kept in the journal, days."""
+    journal_mb: Annotated[int, Field(ge=1, le=10_000_000)] = 10_000
+    """Size beyond which the oldest acknowledged ones go earlier, megabytes (10^6 bytes)."""
+    journal_when_full: Literal["prune", "stop"] = "prune"
+    """On a full disk `prune` the oldest acknowledged verdicts, or `stop` taking in parts."""
     engine: Literal["onnxruntime", "openvino", "null"] = "onnxruntime"
     """Inference library."""
     variant: str | None = None
@@ -57,6 +86,10 @@ class StationConfig(BaseModel):
     """Frames per inference at most."""
     max_wait_ms: Annotated[float, Field(ge=0, le=60_000)] = 5.0
     """How long the first frame of a batch waits for company, milliseconds."""
+    product_id: _Label | None = None
+    """What kind of part is inspected here, as the MES calls it (OPC 40100-1 productId)."""
+    external_recipe_id: _Label | None = None
+    """What the MES calls this inspection (OPC 40100-1 externalRecipeId)."""
     frames: Annotated[int, Field(ge=1)] | None = None
     """Stop by itself after so many frames; by default never."""
 
@@ -98,10 +131,17 @@ def draft_config(
 ) -> ConfigDraft:
     """Like `load_config`, but reports problems instead of raising them."""
     problems: list[str] = []
-    from_file: Mapping[str, Any] = {}
+    from_file: dict[str, Any] = {}
+    spellings: dict[str, str] = {}
     if file is not None:
         try:
-            from_file = _read_toml(file)
+            for spelling, key, value in _flattened(_read_toml(file)):
+                if key in spellings:
+                    problems.append(
+                        f"{file}: {key} is given twice, as {spellings[key]} and as {spelling}: "
+                        "leave one of them out"
+                    )
+                from_file[key], spellings[key] = value, spelling
         except UsageError as exc:
             problems.append(str(exc))
     known = StationConfig.model_fields
@@ -118,7 +158,7 @@ def draft_config(
     given = {**from_file, **from_environment, **from_flags}
     merged = {"state_dir": _default_state_dir(environment, str(given.get("station"))), **given}
     origins = {
-        **{key: f"{file}: {key}" for key in from_file},
+        **{key: f"{file}: {spelling}" for key, spelling in spellings.items()},
         **{key: f"{ENVIRONMENT_PREFIX}{key.upper()}" for key in from_environment},
         **{key: _flag(key) for key in from_flags},
     }
@@ -147,8 +187,24 @@ def _read_toml(file: Path) -> dict[str, Any]:
         raise UsageError(f"{file} is not valid TOML: {exc}") from exc
 
 
+def _flattened(
+    table: Mapping[str, Any], spelt: str = "", prefix: str = ""
+) -> Iterator[tuple[str, str, Any]]:
+    """Every value below a table: its key as spelt in the file, the flat key, the value."""
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flattened(value, f"{spelt}{name}.", f"{prefix}{name}_")
+        else:
+            yield f"{spelt}{name}", f"{prefix}{name}", value
+
+
 def _explain(error: Any, key: str, known: Mapping[str, Any]) -> str:
     if error["type"] == "extra_forbidden":
+        if "password" in key:
+            return (
+                "a password does not belong here: put it into EDGE_INSPECT_MQTT_PASSWORD or the "
+                "systemd credential mqtt-password"
+            )
         return f"no such key; {_nearest(key, known)}"
     if error["type"] == "missing":
         return "is required"

@@ -19,13 +19,12 @@ def add_station_flags(parser: argparse.ArgumentParser) -> None:
     )
     for key, field in StationConfig.model_fields.items():
         note = "" if field.is_required() or field.default is None else f" (default {field.default})"
-        parser.add_argument(
-            f"--{key.replace('_', '-')}",
-            dest=key,
-            default=None,
-            metavar=key.rpartition("_")[2].upper(),
-            help=_plain(f"{field.description}{note}"),
-        )
+        flag, words = f"--{key.replace('_', '-')}", _plain(f"{field.description}{note}")
+        if field.annotation is bool:
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, dest=key, help=words)
+        else:
+            metavar = key.rpartition("_")[2].upper()
+            parser.add_argument(flag, dest=key, default=None, metavar=metavar, help=words)
 
 
 def station_config(arguments: argparse.Namespace) -> StationConfig:

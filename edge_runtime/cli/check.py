@@ -18,7 +18,7 @@ from edge_runtime.contracts.manifest import InputSpec
 from edge_runtime.engines.catalogue import open_engine
 from edge_runtime.errors import CameraError, EdgeInspectError, StateError, UsageError
 from edge_runtime.inspection import gate
-from edge_runtime.mes.address import read_password
+from edge_runtime.mes.credentials import read_credentials
 from edge_runtime.mes.links import open_subscriber
 
 NAME = "check"
@@ -135,5 +135,16 @@ def _state(draft: ConfigDraft) -> str:
 
 def _broker(draft: ConfigDraft) -> str:
     address = str(draft.value("broker"))
-    with closing(open_subscriber(address, "inspection/#", password=read_password(os.environ))):
+    credentials = read_credentials(
+        os.environ,
+        ca=_file(draft, "mqtt_ca"),
+        certificate=_file(draft, "mqtt_certificate"),
+        key=_file(draft, "mqtt_key"),
+    )
+    with closing(open_subscriber(address, "inspection/#", credentials=credentials)):
         return f"{address} accepts connections"
+
+
+def _file(draft: ConfigDraft, key: str) -> Path | None:
+    value = draft.value(key)
+    return None if value is None else Path(str(value))

@@ -121,7 +121,7 @@ def run(arguments: argparse.Namespace) -> int:
             None,
         )
         with (
-            closing(open_subscriber(address, f"inspection/{_SITE}/#", password=None)) as mes,
+            closing(open_subscriber(address, f"inspection/{_SITE}/#")) as mes,
             open_station(config) as station,
         ):
             print(f"{'seq':>6}  {'part':<20} {'verdict':<13} {'class':<27} {'frame to broker'}")

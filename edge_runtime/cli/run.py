@@ -12,7 +12,6 @@ from types import FrameType
 
 from edge_runtime.cli.arguments import add_station_flags, station_config
 from edge_runtime.contracts.health import Health
-from edge_runtime.mes.address import read_password
 from edge_runtime.station import open_station
 
 NAME = "run"
@@ -26,7 +25,8 @@ examples:
 
 Every key is also a variable: EDGE_INSPECT_MAX_BATCH=16. Flags win over variables, variables over the
 file. The broker's password comes from EDGE_INSPECT_MQTT_PASSWORD or the systemd credential
-mqtt-password. SIGTERM, SIGINT and --frames drain: every frame taken in is answered, then exit 0.
+mqtt-password, a certificate's key from mqtt-key. SIGTERM, SIGINT and --frames drain: every frame taken
+in is answered, then exit 0.
 """
 
 
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     with (
         stop_on_signals() as stop,
-        open_station(config, password=read_password(os.environ)) as station,
+        open_station(config, os.environ) as station,
     ):
         health = station.run(stop)
     print(summary(health), file=sys.stderr)

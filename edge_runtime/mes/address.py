@@ -1,22 +1,22 @@
-"""Broker addresses and the password that goes with them, as text from a user.
+"""Broker addresses, as text from a user.
 
 An address never carries a password: command lines stand in process lists and configuration files in
-backups. Secrets come from the environment or a systemd credential and are nowhere shown.
+backups. Secrets are the business of `edge_runtime.mes.credentials`.
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import quote, unquote, urlsplit
 
 from edge_runtime.errors import BrokerError
+from edge_runtime.mes.credentials import PASSWORD_CREDENTIAL, PASSWORD_VARIABLE
 
-PASSWORD_VARIABLE = "EDGE_INSPECT_MQTT_PASSWORD"  # noqa: S105 - the name of a variable
-PASSWORD_CREDENTIAL = "mqtt-password"  # noqa: S105 - the name of a systemd credential
-_DEFAULT_PORT = 1883
-_FORM = "expected mqtt://[user@]HOST[:PORT], for example mqtt://mes.local:1883, or memory://NAME"
+_DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883}
+_FORM = (
+    "expected mqtt://[user@]HOST[:PORT], for example mqtt://mes.local:1883, mqtts:// for TLS, or "
+    "memory://NAME"
+)
 _HOST = re.compile(r"[A-Za-z0-9._:%-]{1,253}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -28,11 +28,12 @@ class MqttAddress:
     host: str
     port: int
     user: str | None = None
+    tls: bool = False
 
     def __str__(self) -> str:
         user = "" if self.user is None else quote(self.user, safe="") + "@"
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"mqtt://{user}{host}:{self.port}"
+        return f"{'mqtts' if self.tls else 'mqtt'}://{user}{host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,15 +61,11 @@ def parse_address(text: str) -> Address:
             f"broker address {_shown(text)} contains a password: leave it out and put it into "
             f"{PASSWORD_VARIABLE} or the systemd credential {PASSWORD_CREDENTIAL}"
         )
-    if parts.scheme == "mqtts":
-        raise BrokerError(
-            f"broker address {_shown(text)} asks for TLS, which this version cannot: {_FORM}"
-        )
     superfluous = parts.path.strip("/") or parts.query or parts.fragment
     if parts.scheme == "memory" and not superfluous and _NAME.fullmatch(parts.netloc):
         return MemoryAddress(name=parts.netloc)
     if (
-        parts.scheme != "mqtt"
+        parts.scheme not in _DEFAULT_PORTS
         or superfluous
         or host is None
         or not _HOST.fullmatch(host)
@@ -79,28 +76,10 @@ def parse_address(text: str) -> Address:
         raise BrokerError(f"broker address {_shown(text)} is malformed: {_FORM}")
     return MqttAddress(
         host=host,
-        port=_DEFAULT_PORT if port is None else port,
+        port=_DEFAULT_PORTS[parts.scheme] if port is None else port,
         user=None if user is None else unquote(user),
+        tls=parts.scheme == "mqtts",
     )
-
-
-def read_password(environment: Mapping[str, str]) -> str | None:
-    """The broker's password from `EDGE_INSPECT_MQTT_PASSWORD`, else from the systemd credential.
-
-    None where neither is set. Raises BrokerError when the credential is there but cannot be read.
-    """
-    if password := environment.get(PASSWORD_VARIABLE):
-        return password
-    folder = environment.get("CREDENTIALS_DIRECTORY")
-    if not folder:
-        return None
-    credential = Path(folder, PASSWORD_CREDENTIAL)
-    try:
-        return credential.read_text(encoding="utf-8").rstrip("\r\n") or None
-    except FileNotFoundError:
-        return None
-    except (OSError, UnicodeDecodeError) as exc:
-        raise BrokerError(f"{credential}: cannot read the broker's password: {exc}") from exc
 
 
 def _shown(text: str) -> str:

@@ -4,30 +4,41 @@ Driven by a single thread, which alone touches paho: select, read, write, keep-a
 is used once; the next attempt makes a new one, so nothing of a failed attempt reaches it.
 """
 
+import logging
 import selectors
 import socket
+import ssl
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Any, Final
 
 from paho.mqtt import client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from edge_runtime.mes.address import PASSWORD_VARIABLE, MqttAddress
+from edge_runtime.errors import BrokerError
+from edge_runtime.mes.address import MqttAddress
+from edge_runtime.mes.base import Message
+from edge_runtime.mes.client import (
+    CONNECT_TIMEOUT_S,
+    closed_early,
+    connect,
+    new_client,
+    refusal_text,
+)
+from edge_runtime.mes.credentials import Credentials
 from edge_runtime.mes.window import OFFLINE, Outgoing
 
-KEEP_ALIVE_S: Final = 15
-_SESSION_EXPIRY_S: Final = 24 * 3600
-_CONNECT_TIMEOUT_S: Final = 5.0
+_LOG = logging.getLogger(__name__)
+
 _ANSWER_TIMEOUT_S: Final = 30.0
 """A broker that acknowledges nothing for so long is left and tried anew: MQTT v5 re-sends only
 then."""
 _FAREWELL_S: Final = 1.0
 
-_BAD_CREDENTIALS: Final = frozenset({0x86, 0x87, 0x8C})
 _OVER_MESSAGE: Final = frozenset({0x81, 0x82, 0x83, 0x90, 0x95, 0x99})
 """Reasons of a DISCONNECT that blame what was sent: malformed, too large, bad topic or payload."""
 
@@ -36,29 +47,41 @@ class Connection:
     """A connection attempt of a publisher and, if accepted, the connection."""
 
     def __init__(
-        self, address: MqttAddress, client_id: str, will_topic: str, password: str | None
+        self,
+        address: MqttAddress,
+        client_id: str,
+        will_topic: str,
+        credentials: Credentials,
+        listen_to: Collection[str] = (),
     ) -> None:
-        self.ended = "closed the connection before accepting it"
+        self.ended = "could not be asked"
         """Why it is over, in words for a user; meaningful once `alive` is False."""
         self.over_message = False
         """The broker ended it because of what was sent."""
         self.quota = 0
         """Unanswered messages that the broker allows: its Receive Maximum."""
         self._address = address
+        self._credentials = credentials
+        self._link: socket.socket | None = None
+        self._refused = False
         self._largest: int | None = None
         self._given_up = False
         self._on_wire: dict[int, Outgoing] = {}
         self._answers: list[tuple[Outgoing, str | None]] = []
+        self._listen_to = listen_to
+        self._arrived: list[Message] = []
         self._selector = selectors.DefaultSelector()
         self._quiet_since = time.monotonic()
         self._accepted_at: float | None = None
-        self._client = new_client(client_id, address, password)
+        self._client = new_client(client_id)
         # 0 lifts paho's own limit: the window counts, and paho need not scan its queue at each PUBACK.
         self._client.max_inflight_messages = 0
         self._client.will_set(will_topic, OFFLINE, qos=1, retain=True)
         self._client.on_connect = self._on_connect
         self._client.on_publish = self._on_publish
         self._client.on_disconnect = self._on_disconnect
+        self._client.on_subscribe = self._on_subscribe
+        self._client.on_message = self._on_message
 
     @property
     def accepted(self) -> bool:
@@ -79,20 +102,9 @@ class Connection:
         """Reach the host and send CONNECT; `serve` sees the answer. A failure leaves it not
         alive."""
         try:
-            self._client.connect(
-                self._address.host,
-                self._address.port,
-                keepalive=KEEP_ALIVE_S,
-                clean_start=False,
-                properties=session_properties(),
-            )
-        except OSError as exc:
-            self.ended = f"cannot be reached: {exc.strerror or exc}"
-            return
-        link = self._client.socket()
-        if isinstance(link, socket.socket):
-            # Verdicts are small and each waits for its answer: Nagle's delay would be felt in full.
-            link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._link = connect(self._client, self._address, self._credentials)
+        except BrokerError as exc:
+            self.ended = str(exc)
 
     def serve(self, wakened: socket.socket, timeout_s: float) -> None:
         """Wait for the network or the wake-up socket, and handle what came."""
@@ -111,7 +123,7 @@ class Connection:
                     wakened.recv(4096)
                 continue
             if ready & selectors.EVENT_READ:
-                self._heed(self._client.loop_read())
+                self._read()
             if ready & selectors.EVENT_WRITE:
                 self._heed(self._client.loop_write())
         self._heed(self._client.loop_misc())
@@ -125,7 +137,7 @@ class Connection:
             return f"message of {size} bytes, but the broker takes at most {self._largest}"
         if not self._on_wire:
             self._quiet_since = time.monotonic()
-        retain = item.seq is None
+        retain = item.number is None
         info = self._client.publish(item.topic, item.payload, qos=1, retain=retain)
         self._on_wire[info.mid] = item
         return None
@@ -134,6 +146,11 @@ class Connection:
         """Messages answered since the last call, each with its refusal or None."""
         answers, self._answers = self._answers, []
         return answers
+
+    def take_arrived(self) -> list[Message]:
+        """Messages that came since the last call."""
+        arrived, self._arrived = self._arrived, []
+        return arrived
 
     def bid_farewell(self) -> None:
         """Disconnect in order: the broker then keeps the last will to itself."""
@@ -151,6 +168,13 @@ class Connection:
         self._selector.close()
         # Callbacks tie client and connection into a cycle, which would wait for the garbage collector.
         self._client.on_connect = self._client.on_publish = self._client.on_disconnect = None
+        self._client.on_subscribe = self._client.on_message = None
+
+    def _read(self) -> None:
+        self._heed(self._client.loop_read())
+        # What TLS has already decrypted, `select` does not see.
+        while self.alive and isinstance(self._link, ssl.SSLSocket) and self._link.pending():
+            self._heed(self._client.loop_read())
 
     def _heed(self, result: MQTTErrorCode) -> None:
         if result is MQTTErrorCode.MQTT_ERR_PROTOCOL and self.accepted:
@@ -160,8 +184,8 @@ class Connection:
 
     def _check_patience(self) -> None:
         quiet_s = time.monotonic() - self._quiet_since
-        if not self.accepted and quiet_s > _CONNECT_TIMEOUT_S:
-            self._give_up(f"has not answered CONNECT within {_CONNECT_TIMEOUT_S:.0f} s")
+        if not self.accepted and quiet_s > CONNECT_TIMEOUT_S:
+            self._give_up(f"has not answered CONNECT within {CONNECT_TIMEOUT_S:.0f} s")
         elif self._on_wire and quiet_s > _ANSWER_TIMEOUT_S:
             self._give_up(f"has acknowledged nothing for {_ANSWER_TIMEOUT_S:.0f} s")
 
@@ -172,7 +196,7 @@ class Connection:
 
     def _on_connect(
         self,
-        _client: paho.Client,
+        client: paho.Client,
         _userdata: object,
         _flags: paho.ConnectFlags,
         reason: ReasonCode,
@@ -180,12 +204,45 @@ class Connection:
     ) -> None:
         # paho calls this for a refusal as well.
         if reason.is_failure:
+            self._refused = True
             self.ended = refusal_text(reason)
             return
         self.quota = getattr(properties, "ReceiveMaximum", 65_535)
         self._largest = getattr(properties, "MaximumPacketSize", None)
         self._accepted_at = time.monotonic()
         self.ended = "lost the connection"
+        for topic in self._listen_to:
+            # A command that the broker retains would be heard again at every connection.
+            fresh = SubscribeOptions(
+                qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND, retainAsPublished=True
+            )
+            client.subscribe(topic, options=fresh)
+
+    def _on_subscribe(
+        self,
+        _client: paho.Client,
+        _userdata: object,
+        _mid: int,
+        reasons: list[ReasonCode],
+        _properties: Properties,
+    ) -> None:
+        for reason in reasons:
+            if reason.is_failure:
+                # Verdicts flow all the same; whoever asks for a replay gets no answer.
+                _LOG.warning(
+                    "broker %s: listening to %s was %s",
+                    self._address,
+                    ", ".join(self._listen_to),
+                    refusal_text(reason),
+                )
+
+    def _on_message(
+        self, _client: paho.Client, _userdata: object, message: paho.MQTTMessage
+    ) -> None:
+        if not message.retain:
+            self._arrived.append(
+                Message(topic=message.topic, payload=bytes(message.payload), retained=False)
+            )
 
     def _on_publish(
         self,
@@ -213,30 +270,5 @@ class Connection:
             self.ended = f"disconnected this station: {reason} (0x{reason.value:02X})"
         elif reason.getName() == "Keep alive timeout":
             self.ended = "no longer answers (keep-alive ran out)"
-
-
-def new_client(client_id: str, address: MqttAddress, password: str | None) -> paho.Client:
-    """A paho client for MQTT v5 that is not connected yet."""
-    client = paho.Client(
-        CallbackAPIVersion.VERSION2, client_id=client_id, protocol=MQTTProtocolVersion.MQTTv5
-    )
-    client.connect_timeout = _CONNECT_TIMEOUT_S
-    if address.user is not None:
-        client.username_pw_set(address.user, password)
-    return client
-
-
-def session_properties(expiry_s: int = _SESSION_EXPIRY_S) -> Properties:
-    """CONNECT properties: how long the broker keeps the session of a client that is away,
-    seconds."""
-    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho's gap
-    properties.SessionExpiryInterval = expiry_s
-    return properties
-
-
-def refusal_text(reason: ReasonCode) -> str:
-    """A refused connection or subscription in words, with what the user can check."""
-    text = f"refused: {reason} (0x{reason.value:02X})"
-    if reason.value in _BAD_CREDENTIALS:
-        text += f"; check the user in the address and {PASSWORD_VARIABLE}"
-    return text
+        elif not (self.accepted or self._refused):
+            self.ended = closed_early(self._address, self._link)

@@ -2,17 +2,26 @@
 
 from edge_runtime.mes.address import MemoryAddress, parse_address
 from edge_runtime.mes.base import Publisher, Subscriber
+from edge_runtime.mes.credentials import ANONYMOUS, Credentials
 from edge_runtime.mes.memory import MemoryBroker, MemoryPublisher, MemorySubscriber
 from edge_runtime.mes.mqtt import MqttPublisher
 from edge_runtime.mes.subscriber import MqttSubscriber
+from edge_runtime.mes.tls import require_fit
 
 
 def open_publisher(
-    address: str, *, client_id: str, availability_topic: str, password: str | None = None
+    address: str,
+    *,
+    client_id: str,
+    availability_topic: str,
+    credentials: Credentials = ANONYMOUS,
 ) -> Publisher:
-    """A publisher for `mqtt://...` or `memory://...`, not started; raises BrokerError if
-    malformed."""
+    """A publisher for `mqtt://...`, `mqtts://...` or `memory://...`, not started.
+
+    Raises BrokerError if the address is malformed or the credentials do not go with it.
+    """
     parsed = parse_address(address)
+    require_fit(parsed, credentials)
     if isinstance(parsed, MemoryAddress):
         return MemoryPublisher(
             MemoryBroker.named(parsed.name),
@@ -20,13 +29,16 @@ def open_publisher(
             availability_topic=availability_topic,
         )
     return MqttPublisher(
-        parsed, client_id=client_id, availability_topic=availability_topic, password=password
+        parsed, client_id=client_id, availability_topic=availability_topic, credentials=credentials
     )
 
 
-def open_subscriber(address: str, topic_filter: str, *, password: str | None = None) -> Subscriber:
-    """A live subscription; raises BrokerError if the address or the broker does not allow it."""
+def open_subscriber(
+    address: str, topic_filter: str, *, credentials: Credentials = ANONYMOUS
+) -> Subscriber:
+    """A live subscription; raises BrokerError if address, credentials or broker do not allow it."""
     parsed = parse_address(address)
+    require_fit(parsed, credentials)
     if isinstance(parsed, MemoryAddress):
         return MemorySubscriber(MemoryBroker.named(parsed.name), topic_filter)
-    return MqttSubscriber(parsed, topic_filter, password=password)
+    return MqttSubscriber(parsed, topic_filter, credentials=credentials)

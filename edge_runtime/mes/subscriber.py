@@ -6,6 +6,7 @@ dropped here.
 """
 
 import queue
+import socket
 import threading
 import uuid
 from contextlib import suppress
@@ -20,7 +21,8 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from edge_runtime.errors import BrokerError
 from edge_runtime.mes.address import MqttAddress
 from edge_runtime.mes.base import Message
-from edge_runtime.mes.connection import KEEP_ALIVE_S, new_client, refusal_text, session_properties
+from edge_runtime.mes.client import closed_early, connect, new_client, refusal_text
+from edge_runtime.mes.credentials import ANONYMOUS, Credentials
 
 _BUFFERED: Final = 10_000
 
@@ -37,40 +39,33 @@ class MqttSubscriber:
         address: MqttAddress,
         topic_filter: str,
         *,
-        password: str | None = None,
+        credentials: Credentials = ANONYMOUS,
         timeout_s: float = 10.0,
     ) -> None:
         self._topic_filter = topic_filter
         self._messages: queue.Queue[Message] = queue.Queue(_BUFFERED)
         self._closed = threading.Event()
         self._answered = threading.Event()
-        self._problem: str | None = f"no answer within {timeout_s:.0f} s"
-        client = new_client(f"edge-inspect-tail-{uuid.uuid4().hex[:12]}", address, password)
+        self._address = address
+        self._link: socket.socket | None = None
+        self._problem: str | None = f"gave no answer within {timeout_s:.0f} s"
+        client = new_client(f"edge-inspect-tail-{uuid.uuid4().hex[:12]}")
         client.reconnect_delay_set(min_delay=1, max_delay=5)
         client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
         self._client: paho.Client | None = client
         try:
-            client.connect(
-                address.host,
-                address.port,
-                keepalive=KEEP_ALIVE_S,
-                # The id is new in any case, but mosquitto 2.0 does not write down a session that began
-                # with a clean start.
-                clean_start=False,
-                properties=session_properties(),
-            )
-        except OSError as exc:
+            self._link = connect(client, address, credentials)
+        except BrokerError as exc:
             self.close()
-            raise BrokerError(
-                f"broker {address} cannot be reached: {exc.strerror or exc}; does it run there?"
-            ) from exc
+            raise BrokerError(f"broker {address} {exc}") from exc
         client.loop_start()
         self._answered.wait(timeout_s)
         if self._problem is not None:
             self.close()
-            raise BrokerError(f"broker {address}, subscribing to {topic_filter}: {self._problem}")
+            raise BrokerError(f"broker {address} {self._problem}")
 
     def receive(self, timeout_s: float) -> Message | None:
         try:
@@ -88,7 +83,7 @@ class MqttSubscriber:
         client.disconnect(properties=over)
         client.loop_stop()
         # Callbacks tie client and subscriber into a cycle, which would wait for the garbage collector.
-        client.on_connect = client.on_subscribe = client.on_message = None
+        client.on_connect = client.on_disconnect = client.on_subscribe = client.on_message = None
 
     def _on_connect(
         self,
@@ -108,6 +103,18 @@ class MqttSubscriber:
         )
         client.subscribe(self._topic_filter, options=only_if_new)
 
+    def _on_disconnect(
+        self,
+        _client: paho.Client,
+        _userdata: object,
+        _flags: paho.DisconnectFlags,
+        _reason: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        if not self._answered.is_set():
+            self._problem = closed_early(self._address, self._link)
+            self._answered.set()
+
     def _on_subscribe(
         self,
         _client: paho.Client,
@@ -117,7 +124,12 @@ class MqttSubscriber:
         _properties: Properties,
     ) -> None:
         refused = [reason for reason in reasons if reason.is_failure]
-        self._problem = refusal_text(refused[0]) if refused else None
+        if refused:
+            self._problem = (
+                f"did not allow to subscribe to {self._topic_filter}: {refusal_text(refused[0])}"
+            )
+        else:
+            self._problem = None
         self._answered.set()
 
     def _on_message(

@@ -24,6 +24,43 @@ def test_flags_win_over_variables_which_win_over_the_file(tmp_path: Path) -> Non
     assert (config.max_batch, config.threads) == (4, 3)
 
 
+def test_a_table_in_the_file_stands_for_the_words_before_an_underscore(tmp_path: Path) -> None:
+    file = tmp_path / "station.toml"
+    file.write_text(
+        'station = "L01-S1"\nsource = "dir:/a"\njournal_days = 90\n'
+        '[mqtt]\nca = "/etc/ca.pem"\nreplay = true\n[mqtt.sparkplug]\ngroup = "plant-2"\n'
+    )
+    config = load_config({"mqtt_ca": "/home/ca.pem"}, {"EDGE_INSPECT_MQTT_REPLAY": "false"}, file)
+    assert (config.mqtt_sparkplug_group, config.journal_days) == ("plant-2", 90)
+    assert (config.mqtt_ca, config.mqtt_replay) == (Path("/home/ca.pem"), False)
+
+
+def test_what_is_wrong_within_a_table_is_named_as_it_was_spelt(tmp_path: Path) -> None:
+    file = tmp_path / "station.toml"
+    file.write_text(
+        'station = "L01-S1"\nsource = "dir:/a"\nmqtt_ca = "/a"\n'
+        '[mqtt]\nca = "/b"\ncertifcate = "/c"\nbacklog_rate = 0\npassword = "geheim"\n'
+    )
+    with pytest.raises(UsageError) as caught:
+        load_config({}, {}, file)
+    message = str(caught.value)
+    assert f"{file}: mqtt_ca is given twice, as mqtt_ca and as mqtt.ca" in message
+    assert f"{file}: mqtt.certifcate: no such key; did you mean mqtt_certificate?" in message
+    assert f"{file}: mqtt.backlog_rate: Input should be greater than or equal to 1" in message
+    assert f"{file}: mqtt.password: a password does not belong here" in message
+    assert "geheim" not in message
+
+
+@pytest.mark.parametrize("text", ["", "x" * 256, "two\nlines", "\x1b[31m"])
+def test_an_id_of_the_mes_is_one_printable_line(text: str) -> None:
+    longest = load_config({**NEEDED, "product_id": "ü" * 255}, {}, None)
+    assert longest.product_id == "ü" * 255
+    for key in ("product_id", "external_recipe_id"):
+        with pytest.raises(UsageError, match=f"--{key.replace('_', '-')}: .*characters?") as caught:
+            load_config({**NEEDED, key: text}, {}, None)
+        assert text == "" or text not in str(caught.value).replace("x" * 256, "")
+
+
 def test_state_lies_where_systemd_or_the_user_keeps_it() -> None:
     assert load_config(NEEDED, {"HOME": "/home/x"}, None).state_dir == Path(
         "/home/x/.local/state/edge-inspect/L07-S3"

@@ -1,7 +1,6 @@
 """Addresses as users write them; passwords as they must not."""
 
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,7 +11,6 @@ from edge_runtime.mes.address import (
     MemoryAddress,
     MqttAddress,
     parse_address,
-    read_password,
 )
 
 
@@ -25,6 +23,8 @@ from edge_runtime.mes.address import (
         ("mqtt://[::1]:1883", MqttAddress(host="::1", port=1883)),
         ("mqtt://station@mes:1", MqttAddress(host="mes", port=1, user="station")),
         ("mqtt://a%40b@mes", MqttAddress(host="mes", port=1883, user="a@b")),
+        ("mqtts://mes", MqttAddress(host="mes", port=8883, tls=True)),
+        ("mqtts://s3@mes:1883", MqttAddress(host="mes", port=1883, user="s3", tls=True)),
         ("memory://demo", MemoryAddress(name="demo")),
     ],
 )
@@ -57,7 +57,8 @@ def test_an_address_is_read(text: str, expected: MqttAddress | MemoryAddress) ->
         "memory://",
         "memory://a/b",
         "memory://a b",
-        "mqtts://mes",
+        "mqtts://",
+        "mqtts://mes/site",
     ],
 )
 def test_a_malformed_address_is_refused_with_the_expected_form(text: str) -> None:
@@ -96,21 +97,3 @@ def test_any_text_is_an_address_or_a_broker_error(text: str) -> None:
         with suppress(BrokerError):
             address = parse_address(candidate)
             assert parse_address(str(address)) == address
-
-
-def test_the_password_comes_from_the_environment_before_the_credential(tmp_path: Path) -> None:
-    (tmp_path / "mqtt-password").write_text("from-file\n", encoding="utf-8")
-    both = {"EDGE_INSPECT_MQTT_PASSWORD": "from-env", "CREDENTIALS_DIRECTORY": str(tmp_path)}
-    assert read_password(both) == "from-env"
-    assert read_password({"CREDENTIALS_DIRECTORY": str(tmp_path)}) == "from-file"
-
-
-def test_without_either_there_is_no_password(tmp_path: Path) -> None:
-    assert read_password({}) is None
-    assert read_password({"CREDENTIALS_DIRECTORY": str(tmp_path)}) is None
-
-
-def test_a_credential_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    (tmp_path / "mqtt-password").mkdir()
-    with pytest.raises(BrokerError, match="mqtt-password: cannot read"):
-        read_password({"CREDENTIALS_DIRECTORY": str(tmp_path)})

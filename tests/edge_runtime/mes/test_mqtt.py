@@ -12,11 +12,13 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from edge_runtime.errors import BrokerError
 from edge_runtime.mes import connection as connection_module
 from edge_runtime.mes.address import MqttAddress
 from edge_runtime.mes.base import Acknowledgement
+from edge_runtime.mes.credentials import Credentials
 from edge_runtime.mes.links import open_publisher, open_subscriber
 from edge_runtime.mes.mqtt import MqttPublisher
 from edge_runtime.mes.private_broker import PrivateBroker
@@ -31,8 +33,9 @@ HEALTH = "inspection/plant-1/L07/S3/health"
 def started(
     address: str, *, password: str | None = None
 ) -> Iterator[tuple[MqttPublisher, list[Acknowledgement]]]:
+    credentials = Credentials(password=SecretStr(password) if password else None)
     publisher = open_publisher(
-        address, client_id="s3", availability_topic=AVAILABILITY, password=password
+        address, client_id="s3", availability_topic=AVAILABILITY, credentials=credentials
     )
     assert isinstance(publisher, MqttPublisher)
     answers: list[Acknowledgement] = []
@@ -98,7 +101,7 @@ def test_a_message_the_broker_finds_too_large_is_refused_and_the_rest_goes_on(
         for seq, size in ((1, 10), (2, 3000), (3, 10), (4, 10)):
             assert publisher.publish(seq, VERDICT, b"x" * size)
         assert eventually(lambda: len(answers) == 4)
-        refusals = {answer.seq: answer.refusal for answer in answers}
+        refusals = {answer.number: answer.refusal for answer in answers}
         assert [seq for seq, refusal in refusals.items() if refusal] == [2]
         assert "over this message" in (refusals[2] or "")
         assert eventually(lambda: publisher.connected)
@@ -116,7 +119,7 @@ def test_a_message_beyond_the_announced_maximum_is_not_even_sent(
         assert publisher.publish(2, VERDICT, b"x")
         assert eventually(lambda: len(answers) == 2)
         assert publisher.connections == 1
-    refusals = {answer.seq: answer.refusal or "" for answer in answers}
+    refusals = {answer.number: answer.refusal or "" for answer in answers}
     assert "3000" not in refusals[2]
     assert "the broker takes at most 2000" in refusals[1]
 
@@ -157,7 +160,7 @@ def mute() -> Iterator[int]:
 def test_a_port_that_accepts_and_says_nothing_is_left_again(
     mute: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection_module, "_CONNECT_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(connection_module, "CONNECT_TIMEOUT_S", 0.3)
     with started(f"mqtt://127.0.0.1:{mute}") as (publisher, _):
         assert eventually(lambda: "not answered CONNECT" in (publisher.problem or ""))
         assert not publisher.connected
@@ -207,7 +210,7 @@ def test_no_text_about_a_publisher_contains_its_password() -> None:
         MqttAddress(host="127.0.0.1", port=1, user="station"),
         client_id="s3",
         availability_topic=AVAILABILITY,
-        password="geheim",  # noqa: S106
+        credentials=Credentials(password=SecretStr("geheim")),
     )
     assert "geheim" not in repr(publisher)
     assert "geheim" not in (publisher.problem or "")
@@ -218,7 +221,7 @@ def test_a_defect_in_the_listener_does_not_end_delivery(broker: PrivateBroker) -
 
     def listener(answer: Acknowledgement) -> None:
         answers.append(answer)
-        if answer.seq == 1:
+        if answer.number == 1:
             raise ZeroDivisionError
 
     publisher = open_publisher(broker.address, client_id="s3", availability_topic=AVAILABILITY)
