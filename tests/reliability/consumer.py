@@ -9,6 +9,7 @@ same mistake here. Of each verdict it keeps the SHA-256 of the committed bytes, 
 
 import hashlib
 import json
+import math
 import threading
 import time
 from collections import Counter, deque
@@ -41,6 +42,7 @@ class Consumer:
         self._unreadable = 0
         self._duplicates = 0
         self._lanes: Counter[str] = Counter()
+        self._waits_ms = (math.inf, 0.0)
         self._heard_at = time.monotonic()
         self._states: deque[tuple[str, bytes]] = deque(maxlen=10_000)
         self._client = paho.Client(
@@ -82,6 +84,12 @@ class Consumer:
         """Messages by the lane they came on, duplicates included."""
         with self._lock:
             return dict(self._lanes)
+
+    @property
+    def waits_ms(self) -> tuple[float, float]:
+        """Shortest and longest `waited_ms` of all messages."""
+        with self._lock:
+            return self._waits_ms
 
     @property
     def count(self) -> int:
@@ -183,12 +191,15 @@ class Consumer:
         body, _, _ = payload.rpartition(b',"delivery":')
         try:
             verdict = json.loads(payload)
-            seq, lane = int(verdict["seq"]), str(verdict["delivery"]["lane"])
+            seq, note = int(verdict["seq"]), verdict["delivery"]
+            lane, waited_ms = str(note["lane"]), float(note["waited_ms"])
         except (ValueError, KeyError, TypeError):
             self._unreadable += 1
             return
         digest = hashlib.sha256(body + b"}").digest()
         self._lanes[lane] += 1
+        shortest, longest = self._waits_ms
+        self._waits_ms = (min(shortest, waited_ms), max(longest, waited_ms))
         if seq not in self._digests:
             self._digests[seq] = digest
             self._last_seq = max(self._last_seq, seq)

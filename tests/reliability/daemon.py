@@ -134,13 +134,13 @@ class Daemon:
         return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
     def says(self, text: str, timeout_s: float = 20.0) -> bool:
-        """True as soon as it has written `text`, False if it does not within the time."""
+        """True as soon as it has written `text`; False if it ends before, or the time is over."""
         deadline = time.monotonic() + timeout_s
-        while text not in self.words():
-            if time.monotonic() > deadline:
-                return False
+        while self.running and time.monotonic() < deadline:
+            if text in self.words():
+                return True
             time.sleep(0.02)
-        return True
+        return text in self.words()
 
     def __enter__(self) -> Self:
         return self

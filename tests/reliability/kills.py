@@ -67,7 +67,9 @@ class Outcome:
     @property
     def faults(self) -> tuple[str, ...]:
         """What is wrong, in words; empty when the promise was kept."""
-        return (*self.reckoning.faults, *self.ended_unasked)
+        pruned = self.reckoning.pruned
+        unasked = (f"{pruned} verdicts pruned, though there was room",) if pruned else ()
+        return (*self.reckoning.faults, *self.ended_unasked, *unasked)
 
 
 class Killer:

@@ -6,7 +6,7 @@ product's code. The controls of this folder are caught by this same question.
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,18 +23,20 @@ class Reckoning:
 
     last_seq: int
     """The newest verdict in the journal."""
+    pruned: int
+    """How many of the oldest the journal no longer has."""
     received: int
     """Different verdicts at the consumer."""
     missing: tuple[int, ...]
-    """In the journal, and never at the consumer."""
+    """Numbers up to `last_seq` that never came to the consumer."""
     unknown: tuple[int, ...]
-    """At the consumer, and not in the journal."""
+    """At the consumer, and not in the journal though not pruned."""
     different: tuple[int, ...]
     """At both, with different bytes."""
     contradicted: tuple[int, ...]
     """Sent twice with different bytes: a number was used again."""
     gaps: tuple[int, ...]
-    """Numbers from 1 to `last_seq` that the journal does not have."""
+    """Numbers up to `last_seq` that the journal does not have, pruned ones aside."""
     broken_links: tuple[int, ...]
     """Rows whose hash is not that of the row before, their number and their body."""
     unreadable: int
@@ -62,19 +64,22 @@ def reckon(state_dir: Path, consumer: Consumer) -> Reckoning:
     """Compare the journal of a daemon that has ended with what the consumer has."""
     committed, broken_links = read_journal(state_dir)
     received = consumer.digests
-    last_seq = max(committed, default=0)
+    kept = range(min(committed, default=1), max(committed, default=0) + 1)
     return Reckoning(
-        last_seq=last_seq,
+        last_seq=kept[-1] if kept else 0,
+        pruned=kept.start - 1,
         received=len(received),
-        missing=tuple(sorted(committed.keys() - received.keys())),
-        unknown=tuple(sorted(received.keys() - committed.keys())),
+        missing=tuple(consumer.missing(kept.stop - 1)),
+        unknown=tuple(
+            seq for seq in sorted(received.keys() - committed.keys()) if seq >= kept.start
+        ),
         different=tuple(
             seq
             for seq in sorted(committed.keys() & received.keys())
             if committed[seq] != received[seq]
         ),
         contradicted=tuple(sorted(consumer.contradicted)),
-        gaps=tuple(seq for seq in range(1, last_seq + 1) if seq not in committed),
+        gaps=tuple(seq for seq in kept if seq not in committed),
         broken_links=broken_links,
         unreadable=consumer.unreadable,
         duplicates=consumer.duplicates,
@@ -84,20 +89,25 @@ def reckon(state_dir: Path, consumer: Consumer) -> Reckoning:
 def read_journal(state_dir: Path) -> tuple[dict[int, bytes], tuple[int, ...]]:
     """SHA-256 of each body by seq, and the numbers at which the chain does not hold.
 
-    For a journal that was never pruned and began empty: its chain starts with 32 zero bytes.
+    The first verdict follows 32 zero bytes; where it was pruned, the oldest that is left is believed.
     """
     digests: dict[int, bytes] = {}
     broken: list[int] = []
-    before = bytes(32)
-    with closing(sqlite3.connect(f"file:{state_dir / JOURNAL}?mode=ro", uri=True)) as journal:
-        for seq, sha256, body in journal.execute(
-            "SELECT seq, sha256, body FROM verdict ORDER BY seq"
-        ):
-            digests[seq] = hashlib.sha256(body).digest()
-            if hashlib.sha256(before + seq.to_bytes(8, "big") + body).digest() != sha256:
-                broken.append(seq)
-            before = sha256
+    before: bytes | None = None
+    for seq, sha256, body in rows(state_dir):
+        digests[seq] = hashlib.sha256(body).digest()
+        if seq == 1:
+            before = bytes(32)
+        if before and hashlib.sha256(before + seq.to_bytes(8, "big") + body).digest() != sha256:
+            broken.append(seq)
+        before = sha256
     return digests, tuple(broken)
+
+
+def rows(state_dir: Path) -> Iterator[tuple[int, bytes, bytes]]:
+    """Number, hash and body of every verdict in the journal, in order."""
+    with closing(sqlite3.connect(f"file:{state_dir / JOURNAL}?mode=ro", uri=True)) as journal:
+        yield from journal.execute("SELECT seq, sha256, body FROM verdict ORDER BY seq")
 
 
 def _some(seqs: Iterable[int]) -> str:

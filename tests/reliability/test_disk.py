@@ -1,0 +1,162 @@
+"""The disk fills up, turns read-only or fails; nothing unacknowledged is lost, and it is said."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from edge_runtime.mes.private_broker import PrivateBroker
+from tests.reliability.consumer import Consumer
+from tests.reliability.daemon import Station
+from tests.reliability.disk import (
+    SmallDisk,
+    failing,
+    small_disk,
+    why_no_failing,
+    why_no_small_disk,
+)
+from tests.reliability.reckoning import Reckoning, reckon
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """24 MB of its own."""
+    if reason := why_no_small_disk():
+        pytest.skip(reason)
+    with small_disk(tmp_path / "disk", megabytes=24) as disk:
+        yield disk
+
+
+@pytest.fixture
+def consumer(broker: PrivateBroker) -> Iterator[Consumer]:
+    with Consumer(broker.port) as consumer:
+        yield consumer
+
+
+def settled(station: Station, consumer: Consumer) -> Reckoning:
+    """What there is once a stopped station's last word has come."""
+    consumer.wait(lambda consumer: consumer.states[-1:] == [("availability", b"stopped")])
+    return reckon(station.state_dir, consumer)
+
+
+def is_refusal(words: str) -> bool:
+    """One line, and no traceback."""
+    return len(words.strip().splitlines()) == 1 and words.startswith("edge-inspect: ")
+
+
+def test_a_full_disk_makes_room_with_what_was_acknowledged_and_goes_on(
+    station: Callable[..., Station], disk: SmallDisk, consumer: Consumer
+) -> None:
+    pruning = station(state=disk.path / "state", flags={"journal-when-full": "prune"})
+    with pruning.start() as daemon:
+        assert consumer.wait_for_more(200), daemon.words()
+        disk.fill()
+        assert consumer.wait_for_more(400, timeout_s=40.0), daemon.words()
+        assert daemon.stop() == 0, daemon.words()
+        assert "pruned to make room" in daemon.words()
+    result = settled(pruning, consumer)
+    assert result.faults == ()
+    assert result.pruned > 0
+
+
+def test_a_full_disk_stops_a_station_that_must_keep_everything_until_there_is_room(
+    station: Callable[..., Station], disk: SmallDisk, consumer: Consumer
+) -> None:
+    keeping = station(state=disk.path / "state", flags={"journal-when-full": "stop"})
+    with keeping.start() as daemon:
+        assert consumer.wait_for_more(200), daemon.words()
+        disk.fill()
+        assert consumer.wait(lambda mes: "disk is full" in str(mes.health().get("problem")), 40.0)
+        held_at = consumer.last_seq
+        assert not consumer.wait_for_more(1, timeout_s=2.0), "not one verdict without a record"
+        disk.free()
+        assert consumer.wait(lambda consumer: consumer.last_seq > held_at + 100), daemon.words()
+        assert consumer.wait(lambda mes: mes.health().get("problem") is None)
+        assert daemon.stop() == 0, daemon.words()
+    result = settled(keeping, consumer)
+    assert (result.faults, result.pruned) == ((), 0)
+
+
+@pytest.mark.parametrize("policy", ["prune", "stop"])
+def test_a_full_disk_without_a_broker_drops_nothing_that_was_not_acknowledged(
+    policy: str,
+    station: Callable[..., Station],
+    broker: PrivateBroker,
+    disk: SmallDisk,
+    consumer: Consumer,
+) -> None:
+    waiting = station(state=disk.path / "state", flags={"journal-when-full": policy})
+    with waiting.start() as daemon:
+        assert consumer.wait_for_more(50), daemon.words()
+        broker.kill()
+        assert daemon.says("cannot be reached"), daemon.words()
+        disk.fill()
+        assert daemon.says("the disk is full", timeout_s=60.0), daemon.words()
+        daemon.kill()
+    with waiting.start() as daemon:  # on the disk that is still full, and once more
+        assert daemon.says("the disk is full", timeout_s=60.0), daemon.words()
+        broker.start()
+        disk.free()
+        assert consumer.wait_for_more(100, timeout_s=60.0), daemon.words()
+        assert daemon.stop() == 0, daemon.words()
+    result = settled(waiting, consumer)
+    assert result.faults == ()
+
+
+def test_a_read_only_disk_is_refused_in_one_line(
+    station: Callable[..., Station], disk: SmallDisk, consumer: Consumer
+) -> None:
+    writing = station(state=disk.path / "state")
+    with writing.start() as daemon:
+        assert consumer.wait_for_more(20), daemon.words()
+        assert daemon.stop() == 0
+    before = settled(writing, consumer)
+    disk.make_read_only()
+    with writing.start() as daemon:
+        assert daemon.wait() == 7, daemon.words()
+        assert is_refusal(daemon.words()), daemon.words()
+        assert "writable" in daemon.words()
+    assert reckon(writing.state_dir, consumer) == before
+
+
+@pytest.fixture
+def injecting() -> None:
+    if reason := why_no_failing():
+        pytest.skip(reason)
+
+
+@pytest.mark.usefixtures("injecting")
+@pytest.mark.parametrize(
+    ("calls", "error", "when"),
+    [("fsync,fdatasync", "EIO", "30..33"), ("pwrite64", "EROFS", "300..303")],
+)
+def test_a_disk_that_fails_for_a_while_holds_verdicts_back_and_loses_none(
+    calls: str, error: str, when: str, station: Callable[..., Station], consumer: Consumer
+) -> None:
+    failing_for_a_while = station(wrapper=failing(calls, error, when))
+    with failing_for_a_while.start() as daemon:
+        assert daemon.says("trying again", timeout_s=40.0), daemon.words()
+        assert consumer.wait_for_more(100, timeout_s=40.0), daemon.words()
+        assert daemon.stop() == 0, daemon.words()
+        assert "Traceback" not in daemon.words()
+    result = settled(failing_for_a_while, consumer)
+    assert (result.faults, result.pruned) == ((), 0)
+
+
+@pytest.mark.usefixtures("injecting")
+def test_a_disk_that_never_syncs_again_ends_the_run_with_that_error(
+    station: Callable[..., Station], consumer: Consumer
+) -> None:
+    with station(wrapper=failing("fsync,fdatasync", "EIO", "30+")).start() as daemon:
+        assert daemon.says("trying again", timeout_s=40.0), daemon.words()
+        assert daemon.stop() == 7, daemon.words()
+        assert "Traceback" not in daemon.words()
+        assert "check the disk" in daemon.words().strip().splitlines()[-1]
+    known = consumer.last_seq
+    with station().start() as daemon:
+        assert consumer.wait(lambda consumer: consumer.last_seq > known + 20), daemon.words()
+        assert daemon.stop() == 0, daemon.words()
+    result = settled(station(), consumer)
+    assert (result.faults, result.pruned) == ((), 0)
