@@ -57,5 +57,5 @@ lock: ## Compile the hash-pinned requirements from pyproject.toml
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 		pyproject.toml -o .ci/requirements/runtime.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
-		--extra openvino --extra optimize --extra train --group test \
+		--extra openvino --extra optimize --extra train --extra sparkplug --group test \
 		pyproject.toml -o .ci/requirements/test.txt
