@@ -78,7 +78,7 @@ def closed_early(address: MqttAddress, link: socket.socket | None) -> str:
     text = "closed the connection before accepting it"
     if address.tls:
         # Its alert may have been lost to the reset that follows it.
-        return f"{text}: does it ask for another client certificate (mqtt_certificate, mqtt_key)?"
+        return f"{text}: does it ask for a client certificate that it trusts (mqtt_certificate)?"
     return f"{text}: does it ask for TLS on this port (mqtts://)?"
 
 

@@ -32,14 +32,23 @@ _ALERTS: Final = {
 
 
 class TlsSocket(ssl.SSLSocket):
-    """Remembers the alert with which the broker ended the connection.
+    """Makes up for what paho does with a TLS socket that fails.
 
     In TLS 1.3 a refused client certificate shows only after the handshake, at the first read, whose
-    error paho turns into a mere loss of connection.
+    error paho turns into a mere loss of connection: `alert` remembers it. And a handshake that fails
+    would leave the socket open.
     """
 
     alert: str | None = None
-    """In words for a user; None while there was none."""
+    """The alert with which the broker ended the connection, in words; None while there was none."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        """Shake hands as ever; a failure closes the socket."""
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise
 
     def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
         """Receive as ever."""
