@@ -14,6 +14,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -188,18 +189,15 @@ class Consumer:
                 self._states.append((message.topic.rpartition("/")[2], payload))
 
     def _take(self, payload: bytes) -> None:
-        body, _, _ = payload.rpartition(b',"delivery":')
         try:
-            verdict = json.loads(payload)
-            seq, note = int(verdict["seq"]), verdict["delivery"]
-            lane, waited_ms = str(note["lane"]), float(note["waited_ms"])
+            received = read(payload)
         except (ValueError, KeyError, TypeError):
             self._unreadable += 1
             return
-        digest = hashlib.sha256(body + b"}").digest()
-        self._lanes[lane] += 1
+        seq, digest = received.seq, received.digest
+        self._lanes[received.lane] += 1
         shortest, longest = self._waits_ms
-        self._waits_ms = (min(shortest, waited_ms), max(longest, waited_ms))
+        self._waits_ms = (min(shortest, received.waited_ms), max(longest, received.waited_ms))
         if seq not in self._digests:
             self._digests[seq] = digest
             self._last_seq = max(self._last_seq, seq)
@@ -208,6 +206,30 @@ class Consumer:
             self._duplicates += 1
         else:
             self._contradicted.add(seq)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """One message with a verdict, as far as it matters here."""
+
+    seq: int
+    digest: bytes
+    """SHA-256 of the verdict as committed."""
+    lane: str
+    waited_ms: float
+
+
+def read(payload: bytes) -> Received:
+    """Take a message apart; ValueError, KeyError or TypeError where it is none with a verdict."""
+    verdict = json.loads(payload)
+    note = verdict["delivery"]
+    body = payload.rpartition(b',"delivery":')[0] + b"}"
+    return Received(
+        seq=int(verdict["seq"]),
+        digest=hashlib.sha256(body).digest(),
+        lane=str(note["lane"]),
+        waited_ms=float(note["waited_ms"]),
+    )
 
 
 def _ranges(seqs: Iterable[int]) -> list[tuple[int, int]]:
