@@ -191,11 +191,11 @@ class Host:
         part: dict[str, object] = {}
         for metric in payload.metrics:
             assert metric.name is None
-            assert metric.datatype is None
             assert metric.timestamp is not None
             assert metric.alias in self._aliases, "alias that no birth gave"
             definition = self._aliases[metric.alias]
             assert definition.name is not None
+            assert metric.datatype == definition.datatype
             _check_value(metric, definition.datatype)
             part[definition.name] = metric.value
             if not metric.is_historical:

@@ -15,8 +15,7 @@ from edge_runtime.mes.sparkplug.payload import (
     DataType,
     Metric,
     asks_for_rebirth,
-    encode_data,
-    encode_definitions,
+    encode,
 )
 
 DEVICE: Final = "inspection"
@@ -105,10 +104,8 @@ class SparkplugSession:
         )
         device = verdict_metrics(self._current, self._labels, now=now)
         return (
-            self._message("NBIRTH", encode_definitions(node, timestamp=now, seq=self._next_seq())),
-            self._message(
-                "DBIRTH", encode_definitions(device, timestamp=now, seq=self._next_seq())
-            ),
+            self._message("NBIRTH", encode(node, timestamp=now, seq=self._next_seq())),
+            self._message("DBIRTH", encode(device, timestamp=now, seq=self._next_seq())),
         )
 
     def data(
@@ -125,7 +122,7 @@ class SparkplugSession:
         if len(self._labels) > known:
             births = self.births(now=now, clock=clock)
         metrics = verdict_metrics(verdict, self._labels, now=now, historical=historical)
-        data = encode_data(metrics, timestamp=now, seq=self._next_seq())
+        data = encode(metrics, timestamp=now, seq=self._next_seq(), by_alias=True)
         return (*births, self._message("DDATA", data))
 
     def receive(self, payload: bytes) -> None:
@@ -148,12 +145,12 @@ class SparkplugSession:
 
     def deaths(self, *, now: int) -> tuple[SparkplugMessage, ...]:
         """DDEATH and NDEATH, to be sent before disconnecting in order."""
-        device = encode_definitions((), timestamp=now, seq=self._next_seq())
+        device = encode((), timestamp=now, seq=self._next_seq())
         return (self._message("DDEATH", device), self._node_death(now))
 
     def _node_death(self, now: int) -> SparkplugMessage:
         # tck-id-topics-ndeath-payload and -seq: bdSeq alone, and no sequence number.
-        death = encode_definitions((self._bd_seq_metric(now),), timestamp=now, seq=None)
+        death = encode((self._bd_seq_metric(now),), timestamp=now, seq=None)
         return self._message("NDEATH", death)
 
     def _message(self, kind: str, payload: bytes) -> SparkplugMessage:

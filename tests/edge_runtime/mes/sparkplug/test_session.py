@@ -226,3 +226,13 @@ def test_a_connection_number_that_cannot_be_kept_still_counts(
     sequence = BirthDeathSequence(tmp_path / "missing" / "sparkplug.bdseq")
     assert [sequence.next(), sequence.next()] == [0, 1]
     assert "cannot keep" in caplog.text
+
+
+def test_names_aliases_and_datatypes_stay_as_they_are(session: SparkplugSession) -> None:
+    golden = Path(__file__).parents[3] / "golden" / "sparkplug.json"
+    _, birth, _ = session.data(sample_verdict(1), now=NOW, clock=1.0)
+    metrics = {
+        metric.name: {"alias": metric.alias, "datatype": metric.datatype}
+        for metric in decode(birth.payload).metrics
+    }
+    assert json.loads(golden.read_text(encoding="utf-8")) == metrics
