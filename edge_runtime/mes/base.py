@@ -69,10 +69,26 @@ class Message:
 
 
 class Subscriber(Protocol):
-    """The MES's end: a subscription that is live when the constructor returns."""
+    """The MES's end: a subscription that is live when the constructor returns. Used by one thread."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why there is no connection at present, in one line; None while connected."""
+        ...
 
     def receive(self, timeout_s: float) -> Message | None:
-        """The next message in order of arrival, or None when none came within `timeout_s`."""
+        """The next message in order of arrival, or None when none came within `timeout_s`.
+
+        With this all earlier messages are acknowledged.
+        """
+        ...
+
+    def acknowledge(self) -> None:
+        """The message received last has been dealt with and need not come again."""
+        ...
+
+    def publish(self, topic: str, payload: bytes) -> bool:
+        """Send one message (QoS 1), not retained; False while there is no connection."""
         ...
 
     def close(self) -> None:

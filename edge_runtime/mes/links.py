@@ -34,11 +34,18 @@ def open_publisher(
 
 
 def open_subscriber(
-    address: str, topic_filter: str, *, credentials: Credentials = ANONYMOUS
+    address: str,
+    topic_filter: str,
+    *,
+    credentials: Credentials = ANONYMOUS,
+    client_id: str | None = None,
 ) -> Subscriber:
-    """A live subscription; raises BrokerError if address, credentials or broker do not allow it."""
+    """A live subscription; raises BrokerError if address, credentials or broker do not allow it.
+
+    Over MQTT a `client_id` makes the broker keep the session beyond `close`.
+    """
     parsed = parse_address(address)
     require_fit(parsed, credentials)
     if isinstance(parsed, MemoryAddress):
         return MemorySubscriber(MemoryBroker.named(parsed.name), topic_filter)
-    return MqttSubscriber(parsed, topic_filter, credentials=credentials)
+    return MqttSubscriber(parsed, topic_filter, credentials=credentials, client_id=client_id)

@@ -140,6 +140,17 @@ class MemoryBroker:
             self._forward(item.topic, item.payload, retain=item.seq is None)
         return refusal
 
+    @property
+    def up(self) -> bool:
+        """False while it is down."""
+        return self._up
+
+    def say(self, topic: str, payload: bytes) -> bool:
+        """Forward a subscriber's message; False while it is down."""
+        if self._up and self._message_refusal(topic, payload) is None:
+            self._forward(topic, payload, retain=False)
+        return self._up
+
     def subscribe(self, subscriber: "MemorySubscriber") -> None:
         """Give the retained messages, then everything that comes; raises BrokerError while it is
         down."""
@@ -296,6 +307,11 @@ class MemorySubscriber:
             broker.subscribe(self)
 
     @property
+    def problem(self) -> str | None:
+        with self._broker.changed:
+            return None if self._broker.up else "the broker in memory is down"
+
+    @property
     def has_room(self) -> bool:
         """False while nobody fetches what has come."""
         return len(self._inbox) < _BUFFERED
@@ -312,6 +328,13 @@ class MemorySubscriber:
             if not self.has_room:
                 self._broker.changed.notify_all()
             return self._inbox.popleft()
+
+    def acknowledge(self) -> None:
+        """What was received has left the inbox: nothing within a process comes again."""
+
+    def publish(self, topic: str, payload: bytes) -> bool:
+        with self._broker.changed:
+            return self._broker.say(topic, payload)
 
     def close(self) -> None:
         with self._broker.changed:

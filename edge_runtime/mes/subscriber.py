@@ -1,7 +1,8 @@
-"""The MES's end of MQTT v5: a subscription that the demo, `check` and tests listen with.
+"""The MES's end of MQTT v5: a subscription that consumers, the demo, `check` and tests listen with.
 
-paho's own thread receives into a bounded buffer. When that is full the thread waits, which holds
-back the acknowledgements: the broker then keeps the rest in this client's session, and nothing is
+paho's own thread receives into a bounded buffer. A message is acknowledged to the broker when the
+next one is asked for, so that one whose receiver dies over it is delivered again. When the buffer is
+full the thread waits: the broker then keeps the rest in this client's session, and nothing is
 dropped here.
 """
 
@@ -10,9 +11,11 @@ import socket
 import threading
 import uuid
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 
 from paho.mqtt import client as paho
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -27,11 +30,23 @@ from edge_runtime.mes.credentials import ANONYMOUS, Credentials
 _BUFFERED: Final = 10_000
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Received:
+    """A message with what its acknowledgement needs."""
+
+    message: Message
+    mid: int
+    qos: int
+    connection: int
+    """Which of this client's connections it came over: identifiers mean nothing beyond it."""
+
+
 class MqttSubscriber:
     """A subscription at QoS 1, live when the constructor returns; BrokerError when it cannot be.
 
     A lost connection is taken up again with the same session, so nothing that the broker kept
-    meanwhile is missed. `close` ends the session.
+    meanwhile is missed. `close` ends the session, unless it has a `client_id` of its own: then the
+    next subscriber of that name goes on with it.
     """
 
     def __init__(
@@ -40,16 +55,21 @@ class MqttSubscriber:
         topic_filter: str,
         *,
         credentials: Credentials = ANONYMOUS,
+        client_id: str | None = None,
         timeout_s: float = 10.0,
     ) -> None:
+        self._keeps_session = client_id is not None
         self._topic_filter = topic_filter
-        self._messages: queue.Queue[Message] = queue.Queue(_BUFFERED)
+        self._messages: queue.Queue[_Received] = queue.Queue(_BUFFERED)
+        self._in_hand: _Received | None = None
+        self._connections = 0
         self._closed = threading.Event()
         self._answered = threading.Event()
         self._address = address
         self._link: socket.socket | None = None
         self._problem: str | None = f"gave no answer within {timeout_s:.0f} s"
-        client = new_client(f"edge-inspect-tail-{uuid.uuid4().hex[:12]}")
+        client = new_client(client_id or f"edge-inspect-tail-{uuid.uuid4().hex[:12]}")
+        client.manual_ack_set(True)
         client.reconnect_delay_set(min_delay=1, max_delay=5)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
@@ -67,11 +87,28 @@ class MqttSubscriber:
             self.close()
             raise BrokerError(f"broker {address} {self._problem}")
 
+    @property
+    def problem(self) -> str | None:
+        return None if self._problem is None else f"broker {self._address} {self._problem}"
+
     def receive(self, timeout_s: float) -> Message | None:
+        self.acknowledge()
         try:
-            return self._messages.get(timeout=timeout_s)
+            self._in_hand = self._messages.get(timeout=timeout_s)
         except queue.Empty:
             return None
+        return self._in_hand.message
+
+    def acknowledge(self) -> None:
+        received, self._in_hand = self._in_hand, None
+        # What came over an earlier connection the broker delivers again, under another identifier.
+        if received is not None and received.connection == self._connections and self._client:
+            self._client.ack(received.mid, received.qos)
+
+    def publish(self, topic: str, payload: bytes) -> bool:
+        if self._client is None or self._problem is not None:
+            return False
+        return self._client.publish(topic, payload, qos=1).rc is MQTTErrorCode.MQTT_ERR_SUCCESS
 
     def close(self) -> None:
         self._closed.set()
@@ -79,7 +116,8 @@ class MqttSubscriber:
         if client is None:
             return
         over = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call] # paho's gap
-        over.SessionExpiryInterval = 0
+        if not self._keeps_session:
+            over.SessionExpiryInterval = 0
         client.disconnect(properties=over)
         client.loop_stop()
         # Callbacks tie client and subscriber into a cycle, which would wait for the garbage collector.
@@ -97,11 +135,16 @@ class MqttSubscriber:
             self._problem = refusal_text(reason)
             self._answered.set()
             return
+        self._connections += 1
         # A session that survived must not bring the retained messages a second time.
-        only_if_new = SubscribeOptions(
-            qos=1, retainHandling=SubscribeOptions.RETAIN_SEND_IF_NEW_SUB
+        retained = (
+            SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE
+            if self._connections == 1
+            else SubscribeOptions.RETAIN_SEND_IF_NEW_SUB
         )
-        client.subscribe(self._topic_filter, options=only_if_new)
+        client.subscribe(
+            self._topic_filter, options=SubscribeOptions(qos=1, retainHandling=retained)
+        )
 
     def _on_disconnect(
         self,
@@ -111,7 +154,9 @@ class MqttSubscriber:
         _reason: ReasonCode,
         _properties: Properties | None,
     ) -> None:
-        if not self._answered.is_set():
+        if self._answered.is_set():
+            self._problem = self._problem or "lost the connection"
+        else:
             self._problem = closed_early(self._address, self._link)
             self._answered.set()
 
@@ -135,8 +180,13 @@ class MqttSubscriber:
     def _on_message(
         self, _client: paho.Client, _userdata: object, message: paho.MQTTMessage
     ) -> None:
-        arrived = Message(
-            topic=message.topic, payload=bytes(message.payload), retained=message.retain
+        arrived = _Received(
+            message=Message(
+                topic=message.topic, payload=bytes(message.payload), retained=message.retain
+            ),
+            mid=message.mid,
+            qos=message.qos,
+            connection=self._connections,
         )
         while not self._closed.is_set():
             with suppress(queue.Full):

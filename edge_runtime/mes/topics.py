@@ -3,9 +3,13 @@
 Every level is validated where it comes from (`Name`, `StationId`), so no topic can hold a wildcard.
 """
 
+import re
 from dataclasses import dataclass
+from typing import Final
 
 from edge_runtime.contracts.station_id import StationId
+
+_BASE: Final = re.compile(r"inspection/([A-Za-z0-9][A-Za-z0-9._-]{0,63})/([^/]+)/([^/]+)/.+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +57,29 @@ class Topics:
     @property
     def _base(self) -> str:
         return f"inspection/{self.site}/{self.station.line}/{self.station.station}"
+
+
+def station_of(topic: str) -> Topics | None:
+    """The topics of the station that a topic belongs to; None where it is no station's."""
+    match = _BASE.fullmatch(topic)
+    if match is None:
+        return None
+    site, line, station = match.groups()
+    try:
+        return Topics(site=site, station=StationId.parse(f"{line}-{station}"))
+    except ValueError:
+        return None
+
+
+def everything_of(site: str, whom: StationId | str | None = None) -> str:
+    """The filter for all that a station, a line (`L07`) or every station of a site says."""
+    match whom:
+        case None:
+            return f"inspection/{site}/#"
+        case StationId():
+            return f"inspection/{site}/{whom.line}/{whom.station}/#"
+        case _:
+            return f"inspection/{site}/{whom}/#"
 
 
 def matches(topic_filter: str, topic: str) -> bool:

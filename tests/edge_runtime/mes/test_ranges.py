@@ -1,5 +1,7 @@
 """Ranges agree with plain sets in everything but size."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,7 +25,7 @@ def test_ranges_are_a_set_of_numbers(
             numbers -= set(range(first, last + 1))
         pairs = list(ranges)
         assert {number for f, n in pairs for number in range(f, n + 1)} == numbers
-        assert all(n + 1 < f for (_, n), (f, _) in zip(pairs, pairs[1:], strict=False))
+        assert all(n + 1 < f for (_, n), (f, _) in pairwise(pairs))
         assert ranges.count == len(numbers)
         assert all((number in ranges) == (number in numbers) for number in range(-1, 42))
     inside = {number for f, n in ranges.within(low, high) for number in range(f, n + 1)}
