@@ -33,7 +33,8 @@ _LARGEST_REPLAY = 10_000
 class Consumer:
     """All that one station ever said; a context manager, live from the start of the block."""
 
-    def __init__(self, port: int, *, client_id: str = "strict-mes") -> None:
+    def __init__(self, port: int, *, user: tuple[str, str] | None = None) -> None:
+        """Listen at 127.0.0.1:`port`, as `user` with a password where the broker wants one."""
         self._port = port
         self._lock = threading.Lock()
         self._subscribed = threading.Event()
@@ -45,10 +46,12 @@ class Consumer:
         self._lanes: Counter[str] = Counter()
         self._waits_ms = (math.inf, 0.0)
         self._heard_at = time.monotonic()
-        self._states: deque[tuple[str, bytes]] = deque(maxlen=10_000)
+        self._states: deque[State] = deque(maxlen=10_000)
         self._client = paho.Client(
-            CallbackAPIVersion.VERSION2, client_id=client_id, protocol=MQTTProtocolVersion.MQTTv5
+            CallbackAPIVersion.VERSION2, client_id="strict-mes", protocol=MQTTProtocolVersion.MQTTv5
         )
+        if user is not None:
+            self._client.username_pw_set(*user)
         self._client.reconnect_delay_set(min_delay=0.1, max_delay=0.5)
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = self._on_subscribe
@@ -111,18 +114,22 @@ class Consumer:
             return self._heard_at
 
     @property
-    def states(self) -> list[tuple[str, bytes]]:
-        """Everything but verdicts, in order of arrival: the topic's last level, and the payload."""
+    def states(self) -> list["State"]:
+        """Everything but verdicts, in order of arrival."""
         with self._lock:
             return list(self._states)
 
+    def availability(self) -> str:
+        """What the station, or its will, said last; empty before the first."""
+        return self._newest("availability").decode()
+
     def health(self) -> dict[str, Any]:
         """The newest health; empty before the first."""
-        newest = next(
-            (payload for leaf, payload in reversed(self.states) if leaf == "health"), b"{}"
-        )
-        health: dict[str, Any] = json.loads(newest)
+        health: dict[str, Any] = json.loads(self._newest("health") or b"{}")
         return health
+
+    def _newest(self, of: str) -> bytes:
+        return next((state.payload for state in reversed(self.states) if state.of == of), b"")
 
     def missing(self, last_seq: int) -> list[int]:
         """Numbers from 1 to `last_seq` that never came."""
@@ -186,7 +193,9 @@ class Consumer:
             if message.topic in _VERDICTS:
                 self._take(payload)
             else:
-                self._states.append((message.topic.rpartition("/")[2], payload))
+                leaf = message.topic.rpartition("/")[2]
+                after = self._lanes.total()
+                self._states.append(State(of=leaf, payload=payload, after=after))
 
     def _take(self, payload: bytes) -> None:
         try:
@@ -206,6 +215,17 @@ class Consumer:
             self._duplicates += 1
         else:
             self._contradicted.add(seq)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """One message that is no verdict."""
+
+    of: str
+    """The last level of its topic."""
+    payload: bytes
+    after: int
+    """How many messages with verdicts came before it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,7 +68,7 @@ def test_a_jump_of_a_year_changes_nothing_but_the_times(
                     clock.set(offset * YEAR)
                     assert consumer.wait_for_more(50), daemon.words()
                 assert daemon.stop() == 0, daemon.words()
-        consumer.wait(lambda consumer: "stopped" in str(consumer.states[-1]))
+        consumer.wait(lambda consumer: consumer.availability() == "stopped")
         result = reckon(jumping.state_dir, consumer)
     assert (result.faults, result.pruned) == ((), 0)
     verdicts = [json.loads(body) for _, _, body in rows(jumping.state_dir)]

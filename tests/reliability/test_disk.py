@@ -37,7 +37,7 @@ def consumer(broker: PrivateBroker) -> Iterator[Consumer]:
 
 def settled(station: Station, consumer: Consumer) -> Reckoning:
     """What there is once a stopped station's last word has come."""
-    consumer.wait(lambda consumer: consumer.states[-1:] == [("availability", b"stopped")])
+    consumer.wait(lambda consumer: consumer.availability() == "stopped")
     return reckon(station.state_dir, consumer)
 
 
