@@ -20,9 +20,10 @@ from edge_runtime.bundle import DEMO
 from edge_runtime.contracts.base import Name
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.errors import UsageError
+from edge_runtime.mes.credentials import PASSWORD_CREDENTIAL, PASSWORD_VARIABLE
 
 ENVIRONMENT_PREFIX = "EDGE_INSPECT_"
-_NOT_KEYS = {"MQTT_PASSWORD"}
+_NOT_KEYS = {PASSWORD_VARIABLE}
 """Variables with the prefix that are secrets or switches of other programs, not configuration keys."""
 
 
@@ -36,6 +37,14 @@ def _printable(text: str) -> str:
         raise ValueError(f"expected printable characters, got {text!r}")
     return text
 
+
+def _path_of_pem(path: Path) -> Path:
+    if "-----BEGIN" in str(path):
+        raise ValueError("expected the path of a PEM file, got what such a file contains")
+    return path
+
+
+_PemFile = Annotated[Path, AfterValidator(_path_of_pem)]
 
 _Label = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_printable)]
 """A name that other systems gave: opaque here, one printable line."""
@@ -56,11 +65,11 @@ class StationConfig(BaseModel):
     """Where frames come from: `simulated:gen3`, `dir:PATH`, `opencv:0`, `rtsp://...`, a video file."""
     broker: str = "mqtt://localhost:1883"
     """`mqtt://[user@]HOST:PORT`, `mqtts://` for TLS, or `memory://NAME` within one process."""
-    mqtt_ca: Path | None = None
+    mqtt_ca: _PemFile | None = None
     """PEM file of the CA that vouches for an `mqtts://` broker; by default those the system trusts."""
-    mqtt_certificate: Path | None = None
+    mqtt_certificate: _PemFile | None = None
     """PEM file of this station's certificate, for brokers that ask for one."""
-    mqtt_key: Path | None = None
+    mqtt_key: _PemFile | None = None
     """PEM file of that certificate's private key; by default the systemd credential `mqtt-key`."""
     mqtt_replay: bool = False
     """Whether verdicts are sent again to whoever asks on `.../replay/set`."""
@@ -148,7 +157,7 @@ def draft_config(
     from_environment: dict[str, str] = {}
     for variable, value in environment.items():
         key = variable.removeprefix(ENVIRONMENT_PREFIX)
-        if key == variable or key in _NOT_KEYS:
+        if key == variable or variable in _NOT_KEYS:
             continue
         if key.lower() in known:
             from_environment[key.lower()] = value
@@ -202,8 +211,8 @@ def _explain(error: Any, key: str, known: Mapping[str, Any]) -> str:
     if error["type"] == "extra_forbidden":
         if "password" in key:
             return (
-                "a password does not belong here: put it into EDGE_INSPECT_MQTT_PASSWORD or the "
-                "systemd credential mqtt-password"
+                f"a password does not belong here: put it into {PASSWORD_VARIABLE} or the "
+                f"systemd credential {PASSWORD_CREDENTIAL}"
             )
         return f"no such key; {_nearest(key, known)}"
     if error["type"] == "missing":

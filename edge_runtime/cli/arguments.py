@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_runtime.config import StationConfig, load_config
+from edge_runtime.mes.credentials import PASSWORD_CREDENTIAL, PASSWORD_VARIABLE
 
 
 def add_station_flags(parser: argparse.ArgumentParser) -> None:
@@ -17,6 +18,7 @@ def add_station_flags(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="TOML file with the keys below; flags win over it",
     )
+    parser.add_argument("--mqtt-password", action=_RefusePassword, help=argparse.SUPPRESS)
     for key, field in StationConfig.model_fields.items():
         note = "" if field.is_required() or field.default is None else f" (default {field.default})"
         flag, words = f"--{key.replace('_', '-')}", _plain(f"{field.description}{note}")
@@ -25,6 +27,16 @@ def add_station_flags(parser: argparse.ArgumentParser) -> None:
         else:
             metavar = key.rpartition("_")[2].upper()
             parser.add_argument(flag, dest=key, default=None, metavar=metavar, help=words)
+
+
+class _RefusePassword(argparse.Action):
+    """Catches what would else be an unknown flag, which argparse repeats with its value."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_arguments: object) -> None:
+        parser.error(
+            "every user of this machine sees the command line: put the password into "
+            f"{PASSWORD_VARIABLE} or the systemd credential {PASSWORD_CREDENTIAL}"
+        )
 
 
 def station_config(arguments: argparse.Namespace) -> StationConfig:

@@ -15,11 +15,13 @@ from edge_runtime.cameras.sources import open_source
 from edge_runtime.cli.arguments import add_station_flags, station_flags
 from edge_runtime.config import ConfigDraft, draft_config
 from edge_runtime.contracts.manifest import InputSpec
+from edge_runtime.contracts.station_id import StationId
 from edge_runtime.engines.catalogue import open_engine
 from edge_runtime.errors import CameraError, EdgeInspectError, StateError, UsageError
 from edge_runtime.inspection import gate
 from edge_runtime.mes.credentials import read_credentials
 from edge_runtime.mes.links import open_subscriber
+from edge_runtime.mes.topics import Topics
 
 NAME = "check"
 HELP = "check configuration, bundle, camera, state folder and broker; report all problems at once"
@@ -135,14 +137,20 @@ def _state(draft: ConfigDraft) -> str:
 
 def _broker(draft: ConfigDraft) -> str:
     address = str(draft.value("broker"))
+    # What the station itself subscribes to: a broker may refuse it anything else.
+    listened_to = "inspection/#"
+    if draft.config is not None:
+        station = StationId.parse(draft.config.station)
+        listened_to = Topics(site=draft.config.site, station=station).replay_set
     credentials = read_credentials(
         os.environ,
         ca=_file(draft, "mqtt_ca"),
         certificate=_file(draft, "mqtt_certificate"),
         key=_file(draft, "mqtt_key"),
     )
-    with closing(open_subscriber(address, "inspection/#", credentials=credentials)):
-        return f"{address} accepts connections"
+    with closing(open_subscriber(address, listened_to, credentials=credentials)):
+        secrecy = ", not encrypted" if address.startswith("mqtt://") else ""
+        return f"{address} accepts connections{secrecy}"
 
 
 def _file(draft: ConfigDraft, key: str) -> Path | None:

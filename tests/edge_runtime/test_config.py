@@ -51,6 +51,21 @@ def test_what_is_wrong_within_a_table_is_named_as_it_was_spelt(tmp_path: Path) -
     assert "geheim" not in message
 
 
+def test_a_key_written_where_its_path_belongs_is_refused_and_not_repeated() -> None:
+    key = "-----BEGIN PRIVATE KEY-----\nMIIEgeheim\n-----END PRIVATE KEY-----\n"
+    with pytest.raises(UsageError, match="--mqtt-key: expected the path of a PEM file") as caught:
+        load_config({**NEEDED, "mqtt_key": key}, {}, None)
+    assert "geheim" not in str(caught.value)
+
+
+def test_the_hash_does_not_follow_the_password() -> None:
+    hashes = {
+        load_config(NEEDED, {"EDGE_INSPECT_MQTT_PASSWORD": password}, None).sha256()
+        for password in ("one", "other")
+    }
+    assert hashes == {load_config(NEEDED, {}, None).sha256()}
+
+
 @pytest.mark.parametrize("text", ["", "x" * 256, "two\nlines", "\x1b[31m"])
 def test_an_id_of_the_mes_is_one_printable_line(text: str) -> None:
     longest = load_config({**NEEDED, "product_id": "ü" * 255}, {}, None)

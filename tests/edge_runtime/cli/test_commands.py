@@ -189,6 +189,20 @@ def test_interrupting_the_demo_leaves_no_process_port_or_folder(
     )
 
 
+@pytest.mark.parametrize(
+    "flags", [["--mqtt-password", "geheim"], ["--mqtt-password=geheim"], ["--mqtt-passwor=geheim"]]
+)
+def test_a_password_on_the_command_line_is_refused_and_not_repeated(
+    flags: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as done:
+        main(["--station", "L07-S3", *flags])
+    assert done.value.code == 2
+    told = capsys.readouterr().err
+    assert "EDGE_INSPECT_MQTT_PASSWORD or the systemd credential mqtt-password" in told
+    assert "geheim" not in told
+
+
 @pytest.mark.parametrize("flags", [["--help"], ["check", "--help"], ["demo", "--help"]])
 def test_help_shows_examples(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as done:

@@ -8,7 +8,10 @@ import pytest
 from pydantic import SecretStr
 
 from edge_runtime.errors import BrokerError
+from edge_runtime.mes.address import MqttAddress
+from edge_runtime.mes.connection import Connection
 from edge_runtime.mes.credentials import Credentials, read_credentials
+from edge_runtime.mes.links import open_publisher
 
 
 def test_the_password_comes_from_the_environment_before_the_credential(tmp_path: Path) -> None:
@@ -58,3 +61,23 @@ def test_the_key_is_the_named_one_before_the_credential_and_a_blank_one_is_none(
 def test_no_text_of_credentials_shows_the_password() -> None:
     credentials = Credentials(password=SecretStr("geheim"))
     assert "geheim" not in f"{credentials} {credentials!r} {asdict(credentials)}"
+
+
+def test_nothing_that_holds_credentials_shows_the_password() -> None:
+    publisher = open_publisher(
+        "mqtt://s3@127.0.0.1:1",
+        client_id="s3",
+        availability_topic="availability",
+        credentials=Credentials(password=SecretStr("geheim")),
+    )
+    connection = Connection(
+        MqttAddress(host="127.0.0.1", port=1, user="s3"),
+        "s3",
+        "availability",
+        Credentials(password=SecretStr("geheim")),
+    )
+    try:
+        for holder in (publisher, connection):
+            assert "geheim" not in f"{holder!r} {vars(holder)}"
+    finally:
+        connection.drop()
