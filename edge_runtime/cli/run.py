@@ -66,6 +66,9 @@ def stop_on_signals() -> Iterator[threading.Event]:
         stop.set()
         if number == signal.SIGINT:
             signal.signal(number, before[signal.SIGINT])
+        else:
+            # For the rest of the process: a late second one must not make a failure of a clean end.
+            before[signal.SIGTERM] = signal.SIG_IGN
 
     for kind in kinds:
         signal.signal(kind, request)
