@@ -21,7 +21,10 @@ class Contract(BaseModel):
 def _require_utc(value: datetime) -> datetime:
     if value.tzinfo is None:
         raise ValueError(f"expected a time with a zone, got {value.isoformat()} without one")
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as exc:
+        raise ValueError(f"{value.isoformat()} lies outside of the calendar in UTC") from exc
 
 
 def _rfc3339(value: datetime) -> str:

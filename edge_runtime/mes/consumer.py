@@ -196,12 +196,12 @@ class Consumer:
     def _write(self) -> None:
         if self._state_file is None or not self._unwritten:
             return
-        self._unwritten = False
         states: dict[str, SequenceState] = {
             _key(feed.topics): feed.sequence.state() for feed in self._feeds.values()
         }
         self._known |= states
         write_bookmark(self._state_file, self._known)
+        self._unwritten = False
 
     def _remark(self, text: str) -> None:
         """Pass a remark on, unless somebody makes more of them than a person can read."""

@@ -21,6 +21,7 @@ from edge_runtime.mes.window import OFFLINE, ONLINE, STOPPED
 
 _LARGEST_PAYLOAD: Final = 1 << 20
 """Bytes; a station's messages have a few kilobytes."""
+_LONGEST_REASON: Final = 200
 _LARGEST_SEQ: Final = 2**63 - 1
 
 
@@ -143,9 +144,10 @@ class Feed:
 
 
 def _reason(error: ValueError) -> str:
-    """Why a payload was not understood, in one line that shows nothing of it."""
-    if not isinstance(error, ValidationError):
-        return str(error)
-    first = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(map(str, first["loc"]))
-    return f"{where}: {first['msg']}" if where else str(first["msg"])
+    """Why a payload was not understood, in one short line that a terminal can show."""
+    text = str(error)
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False)[0]
+        # The place may be a name that the sender made up.
+        text = ": ".join([*filter(None, [".".join(map(str, first["loc"]))]), first["msg"]])
+    return "".join(c if c.isprintable() else "?" for c in text[:_LONGEST_REASON])
