@@ -10,6 +10,7 @@ import pytest
 
 from edge_runtime.cameras.sources import parse_source
 from edge_runtime.config import StationConfig, load_config
+from edge_runtime.mes.credentials import KEY_CREDENTIAL, PASSWORD_CREDENTIAL
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"
 UNIT = "edge-inspect@.service"
@@ -69,6 +70,13 @@ def test_the_unit_names_its_instance_wherever_a_station_is_meant() -> None:
     assert command is not None
     assert command[1] == f"{PROGRAM} --station %i --config /etc/edge-inspect/%i.toml"
     assert "StateDirectory=edge-inspect/%i\n" in text
+
+
+def test_every_credential_is_one_the_daemon_knows_and_may_be_absent() -> None:
+    text = (SYSTEMD / UNIT).read_text()
+    loaded = re.findall(r"^LoadCredential=([a-z-]+):/etc/edge-inspect/%i\.", text, re.MULTILINE)
+    blank = re.findall(r"^SetCredential=([a-z-]+):\\n$", text, re.MULTILINE)
+    assert loaded == blank == [PASSWORD_CREDENTIAL, KEY_CREDENTIAL]
 
 
 def test_the_example_configuration_is_accepted_and_complete(tmp_path: Path) -> None:
