@@ -22,6 +22,8 @@ CONNECT_TIMEOUT_S: Final = 5.0
 _SESSION_EXPIRY_S: Final = 24 * 3600
 """How long the broker keeps the session of a client that is away."""
 _BAD_CREDENTIALS: Final = frozenset({0x86, 0x87, 0x8C})
+_UNSUPPORTED_VERSION: Final = 0x84
+"""Also what paho makes of the answer of a broker that knows only MQTT 3.1.1."""
 
 
 def new_client(client_id: str) -> paho.Client:
@@ -89,6 +91,10 @@ def refusal_text(reason: ReasonCode) -> str:
         text += (
             f"; check the user in the address and {PASSWORD_VARIABLE} or the systemd credential "
             f"{PASSWORD_CREDENTIAL}"
+        )
+    elif reason.value == _UNSUPPORTED_VERSION:
+        text += (
+            "; it speaks no MQTT 5, without which nobody knows what it refuses: use one that does"
         )
     return text
 
