@@ -88,8 +88,16 @@ class HealthLog:
             else:
                 self._problems[part] = problem
 
-    def snapshot(self, *, uptime_s: float, pending: int, refused: int, connections: int) -> Health:
-        """The present state, with what the outbox and the publisher know."""
+    def snapshot(
+        self,
+        *,
+        uptime_s: float,
+        pending: int,
+        refused: int,
+        requests_ignored: int,
+        connections: int,
+    ) -> Health:
+        """The present state, with what the journal and the publisher know."""
         with self._lock:
             latency = None
             if self._latencies_s:
@@ -106,6 +114,7 @@ class HealthLog:
                 acknowledged=self._acknowledged,
                 pending=pending,
                 refused=refused,
+                requests_ignored=requests_ignored,
                 connections=connections,
                 latency=latency,
                 problem="; ".join(self._problems.values()) or None,

@@ -23,11 +23,12 @@ from edge_runtime.cameras.base import CameraSource, EndOfStream
 from edge_runtime.cameras.sources import open_source, parse_source
 from edge_runtime.config import StationConfig
 from edge_runtime.contracts.health import Health
+from edge_runtime.contracts.journal import JournalHead
 from edge_runtime.contracts.manifest import ModelSpec
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.contracts.verdict import Verdict
 from edge_runtime.engines.catalogue import open_engine
-from edge_runtime.errors import EdgeInspectError, StateError
+from edge_runtime.errors import DiskFullError, EdgeInspectError, StateError
 from edge_runtime.health import HealthLog
 from edge_runtime.inspection import GatedFrame, Inspector, Judgement, gate
 from edge_runtime.journal.journal import Entry, Journal, Retention
@@ -42,7 +43,7 @@ _POLL_S = 0.2
 """How often a waiting thread looks whether it should stop."""
 _RETRY_S = 1.0
 """Pause before a batch that the disk refused is tried again."""
-_HEALTH_EVERY_S = 5.0
+_STATES_EVERY_S = 5.0
 _AWAY_S = 5.0
 """How long a station that stops waits for a broker that is not connected."""
 
@@ -80,6 +81,9 @@ class Station:
         health: HealthLog,
         max_batch: int,
         max_wait_s: float,
+        backlog_rate: float = 500.0,
+        replay: bool = False,
+        stop_when_full: bool = False,
         frame_limit: int | None = None,
         drain_s: float = 20.0,
     ) -> None:
@@ -92,10 +96,16 @@ class Station:
         self._topics = topics
         self._health = health
         self._batcher = MicroBatcher[GatedFrame](max_batch, max_wait_s)
+        self._stop_when_full = stop_when_full
         self._frame_limit = frame_limit
         self._drain_s = drain_s
         self._delivery = Delivery(
-            journal, publisher, topics.verdict, on_acknowledged=health.verdict_acknowledged
+            journal,
+            publisher,
+            topics,
+            backlog_rate=backlog_rate,
+            replay=replay,
+            on_acknowledged=health.verdict_acknowledged,
         )
         self._gated: queue.Queue[GatedFrame | None] = queue.Queue(2 * max_batch)
         self._judged: queue.Queue[tuple[Judgement, ...] | None] = queue.Queue(2)
@@ -112,7 +122,7 @@ class Station:
         verdicts could not be committed; everything that was taken in is answered first, if it can be.
         """
         self._stop = stop
-        self._publish_health()
+        self._publish_states()
         self._delivery.start()
         threads = [
             threading.Thread(target=self._guarded, args=(stage,), name=name)
@@ -133,7 +143,7 @@ class Station:
             _LOG.warning(
                 "%d verdicts wait in the journal for the broker", self._journal.pending_count
             )
-        final = self._publish_health()
+        final = self._publish_states()
         if unanswered := final.frames - sum(final.verdicts.values()):
             _LOG.error("%d frames were taken in and could not be answered", unanswered)
         self._publisher.stop(timeout_s=5.0)
@@ -143,14 +153,14 @@ class Station:
         return final
 
     def _watch(self, stop: threading.Event) -> None:
-        """Publish health until all is recorded; after `stop`, allow `drain_s` for that."""
-        next_health = time.monotonic() + _HEALTH_EVERY_S
+        """Publish the states until all is recorded; after `stop`, allow `drain_s` for that."""
+        next_states = time.monotonic() + _STATES_EVERY_S
         give_up_at: float | None = None
         while not self._recorded.wait(_POLL_S):
             now = time.monotonic()
-            if now >= next_health:
-                self._publish_health()
-                next_health = now + _HEALTH_EVERY_S
+            if now >= next_states:
+                self._publish_states()
+                next_states = now + _STATES_EVERY_S
             if stop.is_set() and give_up_at is None:
                 give_up_at = now + self._drain_s
             if give_up_at is not None and now >= give_up_at:
@@ -217,7 +227,10 @@ class Station:
             except StateError as exc:
                 self._health.set_problem("journal", str(exc))
                 _LOG.error("%s; %d verdicts are held back, trying again", exc, len(entries))
-                self._publish_health()
+                self._publish_states()
+                if self._stop_when_full and isinstance(exc, DiskFullError):
+                    # No more parts, and as long as a drain may take for somebody to free space.
+                    self._stop.set()
                 if self._abandon.wait(_RETRY_S):
                     raise
         self._health.set_problem("journal", None)
@@ -281,12 +294,25 @@ class Station:
             uptime_s=time.monotonic() - self._began,
             pending=self._journal.pending_count,
             refused=self._journal.refused_count,
+            requests_ignored=self._delivery.requests_ignored,
             connections=self._publisher.connections,
         )
 
-    def _publish_health(self) -> Health:
+    def _publish_states(self) -> Health:
+        """Health, and the journal's head after it, so that the head covers what health counts."""
         health = self._snapshot()
         self._publisher.set_state(self._topics.health, health.to_json().encode())
+        head = self._journal.head
+        published = JournalHead(
+            site=health.site,
+            line=health.line,
+            station=health.station,
+            at=health.at,
+            first_seq=head.first_seq,
+            last_seq=head.last_seq,
+            sha256=head.sha256.hex(),
+        )
+        self._publisher.set_state(self._topics.journal, published.to_json().encode())
         return health
 
 
@@ -356,5 +382,8 @@ def open_station(config: StationConfig, environment: Mapping[str, str] = {}) -> 
             ),
             max_batch=config.max_batch,
             max_wait_s=config.max_wait_ms / 1000,
+            backlog_rate=config.mqtt_backlog_rate,
+            replay=config.mqtt_replay,
+            stop_when_full=config.journal_when_full == "stop",
             frame_limit=config.frames,
         )

@@ -41,9 +41,11 @@ class Health(Contract):
     acknowledged: Count
     """Verdicts the broker has acknowledged."""
     pending: Count
-    """Verdicts in the outbox that wait for the broker."""
+    """Verdicts in the journal that wait for the broker."""
     refused: Count
-    """Verdicts in the outbox that the broker refused for good; they are kept."""
+    """Verdicts in the journal that the broker refused for good; they are kept."""
+    requests_ignored: Count = 0
+    """Replay requests that came too fast to be answered."""
     connections: Count
     """Sessions with the broker since the start; more than one means that it was lost in between."""
     latency: Latency | None

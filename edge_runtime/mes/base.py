@@ -7,11 +7,23 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acknowledgement:
-    """The broker's answer to one verdict."""
+    """The broker's answer to one message."""
 
-    seq: int
+    topic: str
+    number: int
+    """As given to `publish`."""
     refusal: str | None
     """None when the broker has taken the message; else its reason for refusing it for good."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One message as a subscriber receives it."""
+
+    topic: str
+    payload: bytes
+    retained: bool
+    """True when it was stored at the broker before the subscription."""
 
 
 class Publisher(Protocol):
@@ -36,12 +48,22 @@ class Publisher(Protocol):
         """Why there is no connection at present, in one line; None while connected."""
         ...
 
+    def listen(self, topic: str, on_message: Callable[[Message], None]) -> None:
+        """Before `start`: receive what is published on a topic, at every connection.
+
+        `on_message` runs on the publisher's thread. Retained messages are left out, since a command
+        must not be heard again at each connection.
+        """
+        ...
+
     def start(self, on_acknowledged: Callable[[Acknowledgement], None]) -> None:
         """Begin to connect, however long it takes; `on_acknowledged` runs on the publisher's thread."""
         ...
 
-    def publish(self, seq: int, topic: str, payload: bytes) -> bool:
+    def publish(self, number: int, topic: str, payload: bytes) -> bool:
         """Hand over one message, at least once (QoS 1), not retained.
+
+        `number` names it among the unanswered ones on its topic: for a verdict, its `seq`.
 
         False when it was not taken (not connected, or the window of unacknowledged messages is full):
         the caller keeps it and tries again. True means that exactly one Acknowledgement follows, however
@@ -56,16 +78,6 @@ class Publisher(Protocol):
     def stop(self, timeout_s: float) -> None:
         """Say `stopped` as availability and disconnect, within `timeout_s`; safe to call twice."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    """One message as a subscriber receives it."""
-
-    topic: str
-    payload: bytes
-    retained: bool
-    """True when it was stored at the broker before the subscription."""
 
 
 class Subscriber(Protocol):

@@ -4,10 +4,12 @@ Driven by a single thread, which alone touches paho: select, read, write, keep-a
 is used once; the next attempt makes a new one, so nothing of a failed attempt reaches it.
 """
 
+import logging
 import selectors
 import socket
 import ssl
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Any, Final
 
@@ -15,9 +17,11 @@ from paho.mqtt import client as paho
 from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edge_runtime.errors import BrokerError
 from edge_runtime.mes.address import MqttAddress
+from edge_runtime.mes.base import Message
 from edge_runtime.mes.client import (
     CONNECT_TIMEOUT_S,
     closed_early,
@@ -27,6 +31,8 @@ from edge_runtime.mes.client import (
 )
 from edge_runtime.mes.credentials import Credentials
 from edge_runtime.mes.window import OFFLINE, Outgoing
+
+_LOG = logging.getLogger(__name__)
 
 _ANSWER_TIMEOUT_S: Final = 30.0
 """A broker that acknowledges nothing for so long is left and tried anew: MQTT v5 re-sends only
@@ -41,7 +47,12 @@ class Connection:
     """A connection attempt of a publisher and, if accepted, the connection."""
 
     def __init__(
-        self, address: MqttAddress, client_id: str, will_topic: str, credentials: Credentials
+        self,
+        address: MqttAddress,
+        client_id: str,
+        will_topic: str,
+        credentials: Credentials,
+        listen_to: Collection[str] = (),
     ) -> None:
         self.ended = "could not be asked"
         """Why it is over, in words for a user; meaningful once `alive` is False."""
@@ -57,6 +68,8 @@ class Connection:
         self._given_up = False
         self._on_wire: dict[int, Outgoing] = {}
         self._answers: list[tuple[Outgoing, str | None]] = []
+        self._listen_to = listen_to
+        self._arrived: list[Message] = []
         self._selector = selectors.DefaultSelector()
         self._quiet_since = time.monotonic()
         self._accepted_at: float | None = None
@@ -67,6 +80,8 @@ class Connection:
         self._client.on_connect = self._on_connect
         self._client.on_publish = self._on_publish
         self._client.on_disconnect = self._on_disconnect
+        self._client.on_subscribe = self._on_subscribe
+        self._client.on_message = self._on_message
 
     @property
     def accepted(self) -> bool:
@@ -122,7 +137,7 @@ class Connection:
             return f"message of {size} bytes, but the broker takes at most {self._largest}"
         if not self._on_wire:
             self._quiet_since = time.monotonic()
-        retain = item.seq is None
+        retain = item.number is None
         info = self._client.publish(item.topic, item.payload, qos=1, retain=retain)
         self._on_wire[info.mid] = item
         return None
@@ -131,6 +146,11 @@ class Connection:
         """Messages answered since the last call, each with its refusal or None."""
         answers, self._answers = self._answers, []
         return answers
+
+    def take_arrived(self) -> list[Message]:
+        """Messages that came since the last call."""
+        arrived, self._arrived = self._arrived, []
+        return arrived
 
     def bid_farewell(self) -> None:
         """Disconnect in order: the broker then keeps the last will to itself."""
@@ -148,6 +168,7 @@ class Connection:
         self._selector.close()
         # Callbacks tie client and connection into a cycle, which would wait for the garbage collector.
         self._client.on_connect = self._client.on_publish = self._client.on_disconnect = None
+        self._client.on_subscribe = self._client.on_message = None
 
     def _read(self) -> None:
         self._heed(self._client.loop_read())
@@ -175,7 +196,7 @@ class Connection:
 
     def _on_connect(
         self,
-        _client: paho.Client,
+        client: paho.Client,
         _userdata: object,
         _flags: paho.ConnectFlags,
         reason: ReasonCode,
@@ -190,6 +211,38 @@ class Connection:
         self._largest = getattr(properties, "MaximumPacketSize", None)
         self._accepted_at = time.monotonic()
         self.ended = "lost the connection"
+        for topic in self._listen_to:
+            # A command that the broker retains would be heard again at every connection.
+            fresh = SubscribeOptions(
+                qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND, retainAsPublished=True
+            )
+            client.subscribe(topic, options=fresh)
+
+    def _on_subscribe(
+        self,
+        _client: paho.Client,
+        _userdata: object,
+        _mid: int,
+        reasons: list[ReasonCode],
+        _properties: Properties,
+    ) -> None:
+        for reason in reasons:
+            if reason.is_failure:
+                # Verdicts flow all the same; whoever asks for a replay gets no answer.
+                _LOG.warning(
+                    "broker %s: listening to %s was %s",
+                    self._address,
+                    ", ".join(self._listen_to),
+                    refusal_text(reason),
+                )
+
+    def _on_message(
+        self, _client: paho.Client, _userdata: object, message: paho.MQTTMessage
+    ) -> None:
+        if not message.retain:
+            self._arrived.append(
+                Message(topic=message.topic, payload=bytes(message.payload), retained=False)
+            )
 
     def _on_publish(
         self,

@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
 from edge_runtime.errors import BrokerError
@@ -37,6 +37,8 @@ class MemoryConnection:
 
     client_id: str
     will_topic: str
+    listens_to: frozenset[str] = frozenset()
+    inbox: deque[Message] = field(default_factory=deque)
 
 
 class MemoryBroker:
@@ -137,7 +139,7 @@ class MemoryBroker:
         """Store and forward a message; the refusal if it is not taken."""
         refusal = self._message_refusal(item.topic, item.payload)
         if refusal is None:
-            self._forward(item.topic, item.payload, retain=item.seq is None)
+            self._forward(item.topic, item.payload, retain=item.number is None)
         return refusal
 
     @property
@@ -173,8 +175,12 @@ class MemoryBroker:
     def _forward(self, topic: str, payload: bytes, *, retain: bool) -> None:
         if retain:
             self._retained[topic] = payload
+        arrived = Message(topic=topic, payload=payload, retained=False)
         for subscriber in self._subscribers:
-            subscriber.deliver(Message(topic=topic, payload=payload, retained=False))
+            subscriber.deliver(arrived)
+        for connection in self._connections.values():
+            if topic in connection.listens_to:
+                connection.inbox.append(arrived)
         self.changed.notify_all()
 
 
@@ -192,6 +198,7 @@ class MemoryPublisher:
         self._stop_by: float | None = None
         self._thread: threading.Thread | None = None
         self._on_acknowledged: Callable[[Acknowledgement], None] | None = None
+        self._on_message: dict[str, Callable[[Message], None]] = {}
 
     @property
     def connected(self) -> bool:
@@ -208,6 +215,9 @@ class MemoryPublisher:
         with self._broker.changed:
             return self._problem
 
+    def listen(self, topic: str, on_message: Callable[[Message], None]) -> None:
+        self._on_message[topic] = on_message
+
     def start(self, on_acknowledged: Callable[[Acknowledgement], None]) -> None:
         if self._thread is not None:
             raise RuntimeError("this publisher was started before")
@@ -215,9 +225,9 @@ class MemoryPublisher:
         self._thread = threading.Thread(target=self._run, name="memory-publisher", daemon=True)
         self._thread.start()
 
-    def publish(self, seq: int, topic: str, payload: bytes) -> bool:
+    def publish(self, number: int, topic: str, payload: bytes) -> bool:
         with self._broker.changed:
-            taken = self._window.offer(seq, topic, payload)
+            taken = self._window.offer(number, topic, payload)
             if taken:
                 self._broker.changed.notify_all()
             return taken
@@ -242,7 +252,9 @@ class MemoryPublisher:
         back_off = BackOff(base_s=_BACK_OFF_BASE_S, cap_s=_BACK_OFF_CAP_S)
         while self._stop_by is None:
             connection = MemoryConnection(
-                client_id=self._client_id, will_topic=self._availability_topic
+                client_id=self._client_id,
+                will_topic=self._availability_topic,
+                listens_to=frozenset(self._on_message),
             )
             accepted_at: float | None = None
             try:
@@ -277,11 +289,19 @@ class MemoryPublisher:
                     answers, self._held = self._held, answers
                 for answered, _ in answers:
                     self._window.answered(answered)
-                if item is None and not answers:
+                arrived = tuple(connection.inbox)
+                connection.inbox.clear()
+                if item is None and not answers and not arrived:
                     broker.changed.wait(self._patience_s())
             for answered, refusal in answers:
-                if answered.seq is not None and self._on_acknowledged is not None:
-                    self._on_acknowledged(Acknowledgement(seq=answered.seq, refusal=refusal))
+                if answered.number is not None and self._on_acknowledged is not None:
+                    self._on_acknowledged(
+                        Acknowledgement(
+                            topic=answered.topic, number=answered.number, refusal=refusal
+                        )
+                    )
+            for message in arrived:
+                self._on_message[message.topic](message)
 
     def _leaving(self, connection: MemoryConnection) -> bool:
         """True once a stop was asked for and all is said, or its time is over."""

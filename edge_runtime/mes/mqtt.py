@@ -21,7 +21,7 @@ from typing import Final
 
 from edge_runtime.mes.address import MqttAddress
 from edge_runtime.mes.back_off import BackOff
-from edge_runtime.mes.base import Acknowledgement
+from edge_runtime.mes.base import Acknowledgement, Message
 from edge_runtime.mes.connection import Connection
 from edge_runtime.mes.credentials import ANONYMOUS, Credentials
 from edge_runtime.mes.window import Outgoing, SendWindow
@@ -61,6 +61,7 @@ class MqttPublisher:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._on_acknowledged: Callable[[Acknowledgement], None] | None = None
+        self._on_message: dict[str, Callable[[Message], None]] = {}
 
     @property
     def connected(self) -> bool:
@@ -77,6 +78,9 @@ class MqttPublisher:
         with self._lock:
             return self._problem
 
+    def listen(self, topic: str, on_message: Callable[[Message], None]) -> None:
+        self._on_message[topic] = on_message
+
     def start(self, on_acknowledged: Callable[[Acknowledgement], None]) -> None:
         if self._thread is not None:
             raise RuntimeError("this publisher was started before")
@@ -89,9 +93,9 @@ class MqttPublisher:
         )
         self._thread.start()
 
-    def publish(self, seq: int, topic: str, payload: bytes) -> bool:
+    def publish(self, number: int, topic: str, payload: bytes) -> bool:
         with self._lock:
-            taken = self._window.offer(seq, topic, payload)
+            taken = self._window.offer(number, topic, payload)
             if taken:
                 self._wake()
             return taken
@@ -131,7 +135,11 @@ class MqttPublisher:
     def _converse(self, wakened: socket.socket) -> None:
         """One connection, from its attempt to its end."""
         connection = Connection(
-            self._address, self._client_id, self._availability_topic, self._credentials
+            self._address,
+            self._client_id,
+            self._availability_topic,
+            self._credentials,
+            self._on_message,
         )
         try:
             connection.open()
@@ -167,6 +175,10 @@ class MqttPublisher:
         """Take over what the connection has learnt since the last look."""
         for item, refusal in connection.take_answers():
             self._answered(item, refusal)
+        for message in connection.take_arrived():
+            # The session may still hold a subscription of an earlier version.
+            if (on_message := self._on_message.get(message.topic)) is not None:
+                on_message(message)
         with self._lock:
             if self._window.open or not (connection.accepted and connection.alive):
                 return
@@ -181,8 +193,10 @@ class MqttPublisher:
         self._report(item, refusal)
 
     def _report(self, item: Outgoing, refusal: str | None) -> None:
-        if item.seq is not None and self._on_acknowledged is not None:
-            self._on_acknowledged(Acknowledgement(seq=item.seq, refusal=refusal))
+        if item.number is not None and self._on_acknowledged is not None:
+            self._on_acknowledged(
+                Acknowledgement(topic=item.topic, number=item.number, refusal=refusal)
+            )
         elif refusal is not None:
             _LOG.warning("broker %s refused state %s: %s", self._address, item.topic, refusal)
 

@@ -1,9 +1,9 @@
 """What waits for the broker and in which order it goes out: the rules every publisher shares.
 
 Values in, values out: no thread, no socket, no clock. The publisher that owns a window guards it
-with its own lock. Nothing is dropped here: a verdict is taken or not taken, and once taken it stays
-until it has been answered. The order on every connection is: states, `online`, verdicts that an
-earlier connection left unanswered, new verdicts. Of a state only the last payload counts.
+with its own lock. Nothing is dropped here: a message is taken or not taken, and once taken it stays
+until it has been answered. The order on every connection is: states, `online`, messages that an
+earlier connection left unanswered, new ones. Of a state only the last payload counts.
 
 **A message that kills the connection.** Some brokers cut the connection over one message, for
 example a large one. It would go out again first thing on every connection, for ever. So after such
@@ -26,18 +26,18 @@ class Outgoing:
 
     topic: str
     payload: bytes
-    seq: int | None
-    """Number of the verdict; None for a state, which is retained."""
+    number: int | None
+    """Names it among the unanswered ones on its topic; None for a state, which is retained."""
 
 
 class SendWindow:
     """Messages taken and not yet answered, with the states to announce; at most `limit`
-    verdicts."""
+    of the former."""
 
     def __init__(self, availability_topic: str, *, limit: int = 256) -> None:
         self._availability_topic = _checked(availability_topic)
         self._limit = limit
-        self._unanswered: dict[int, Outgoing] = {}
+        self._unanswered: dict[tuple[str, int], Outgoing] = {}
         self._waiting: deque[Outgoing] = deque()
         self._states: dict[str, bytes] = {}
         self._due: dict[str, None] = {}
@@ -60,14 +60,14 @@ class SendWindow:
             self._on_wire or self._waiting or self._due or self._farewell_due
         )
 
-    def offer(self, seq: int, topic: str, payload: bytes) -> bool:
-        """Take a verdict, or False: not connected, stopping, or `limit` of them unanswered."""
+    def offer(self, number: int, topic: str, payload: bytes) -> bool:
+        """Take a message, or False: not connected, stopping, or `limit` of them unanswered."""
         if not self._open or self._finishing or len(self._unanswered) >= self._limit:
             return False
-        if seq in self._unanswered:
-            raise ValueError(f"verdict {seq} was handed over twice")
-        item = Outgoing(topic=_checked(topic), payload=payload, seq=seq)
-        self._unanswered[seq] = item
+        if (topic, number) in self._unanswered:
+            raise ValueError(f"message {number} on {topic} was handed over twice")
+        item = Outgoing(topic=_checked(topic), payload=payload, number=number)
+        self._unanswered[topic, number] = item
         self._waiting.append(item)
         return True
 
@@ -94,12 +94,12 @@ class SendWindow:
             topic = next(iter(self._due))
             del self._due[topic]
             payload = ONLINE if topic == self._availability_topic else self._states[topic]
-            item = Outgoing(topic=topic, payload=payload, seq=None)
+            item = Outgoing(topic=topic, payload=payload, number=None)
         elif self._waiting:
             item = self._waiting.popleft()
         elif self._farewell_due:
             self._farewell_due = False
-            item = Outgoing(topic=self._availability_topic, payload=STOPPED, seq=None)
+            item = Outgoing(topic=self._availability_topic, payload=STOPPED, number=None)
         else:
             return None
         self._on_wire.append(item)
@@ -108,8 +108,8 @@ class SendWindow:
     def answered(self, item: Outgoing) -> None:
         """The broker answered a message that `next` gave on this connection, well or ill."""
         self._on_wire.remove(item)
-        if item.seq is not None:
-            del self._unanswered[item.seq]
+        if item.number is not None:
+            del self._unanswered[item.topic, item.number]
         if not (self._on_wire or self._waiting or self._due):
             self._probing = False
 
@@ -122,10 +122,10 @@ class SendWindow:
         if over_message and self._on_wire:
             if self._probing:
                 culprit = self._on_wire[0]
-                if culprit.seq is None:
+                if culprit.number is None:
                     self._states.pop(culprit.topic, None)
                 else:
-                    del self._unanswered[culprit.seq]
+                    del self._unanswered[culprit.topic, culprit.number]
             self._probing = True
         self._open = False
         self._on_wire = []
@@ -134,7 +134,7 @@ class SendWindow:
         return culprit
 
     def finish(self) -> None:
-        """Take no more verdicts; when all have gone out, say `stopped`."""
+        """Take no more messages; when all have gone out, say `stopped`."""
         if not self._finishing:
             self._finishing = True
             self._farewell_due = True

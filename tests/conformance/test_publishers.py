@@ -23,6 +23,7 @@ from tests.patience import eventually, listen_until
 VERDICT = "inspection/plant-1/L07/S3/verdict"
 AVAILABILITY = "inspection/plant-1/L07/S3/availability"
 HEALTH = "inspection/plant-1/L07/S3/health"
+COMMAND = "inspection/plant-1/L07/S3/replay/set"
 WINDOW = 256
 
 
@@ -104,10 +105,19 @@ def picky_address(kind: str, mosquitto: Callable[..., PrivateBroker], tmp_path: 
 class Station:
     """A started publisher and the answers it gave."""
 
-    def __init__(self, address: str, *, health: bytes = b"fine") -> None:
+    def __init__(
+        self,
+        address: str,
+        *,
+        health: bytes = b"fine",
+        client_id: str = "edge-inspect-plant-1-L07-S3",
+        listen: tuple[str, Callable[[Message], None]] | None = None,
+    ) -> None:
         self.publisher: Publisher = open_publisher(
-            address, client_id="edge-inspect-plant-1-L07-S3", availability_topic=AVAILABILITY
+            address, client_id=client_id, availability_topic=AVAILABILITY
         )
+        if listen is not None:
+            self.publisher.listen(*listen)
         self.answers: list[Acknowledgement] = []
         self.publisher.set_state(HEALTH, health)
         self.publisher.start(self.answers.append)
@@ -121,7 +131,7 @@ class Station:
 
     def answered(self, count: int) -> list[int]:
         assert eventually(lambda: len(self.answers) >= count), len(self.answers)
-        return [answer.seq for answer in self.answers]
+        return [answer.number for answer in self.answers]
 
     def close(self) -> None:
         self.publisher.stop(2.0)
@@ -267,7 +277,7 @@ def test_a_refused_message_is_answered_with_the_reason_and_the_next_goes_on(
     station.publish(1, "elsewhere/verdict")
     station.publish(2)
     station.answered(2)
-    refusals = {answer.seq: answer.refusal for answer in station.answers}
+    refusals = {answer.number: answer.refusal for answer in station.answers}
     assert refusals[2] is None
     assert "Not authorized" in (refusals[1] or "")
     assert station.publisher.connections == 1
@@ -350,9 +360,37 @@ def test_a_verdict_is_not_taken_a_second_time_while_it_waits(
 ) -> None:
     broker.stop_answering()
     station.publish(1)
-    with pytest.raises(ValueError, match="verdict 1 was handed over twice"):
+    with pytest.raises(ValueError, match=r"message 1 on .*/verdict was handed over twice"):
         station.publisher.publish(1, VERDICT, b"{}")
     broker.answer_again()
+
+
+def test_what_is_said_on_a_topic_is_heard_at_every_connection_and_the_retained_is_not(
+    broker: Broker, opened: ExitStack
+) -> None:
+    heard: list[bytes] = []
+    speaker = opened.enter_context(closing(Station(broker.address, client_id="speaker")))
+    speaker.connect()
+    speaker.publisher.set_state(COMMAND, b"retained")
+    listener = Station(
+        broker.address, listen=(COMMAND, lambda message: heard.append(message.payload))
+    )
+    opened.enter_context(closing(listener))
+    listener.connect()
+
+    def says(number: int) -> bool:
+        # The subscription comes after the connection, so that a first word may be missed.
+        speaker.publish(number, COMMAND)
+        return eventually(lambda: json.dumps({"seq": number}).encode() in heard, timeout_s=1)
+
+    assert any(says(number) for number in range(1, 6))
+    broker.go_down()
+    assert eventually(lambda: not listener.publisher.connected)
+    broker.come_up()
+    speaker.connect()
+    listener.connect()
+    assert any(says(number) for number in range(6, 11))
+    assert b"retained" not in heard
 
 
 def test_a_topic_with_a_wildcard_is_refused(station: Station) -> None:

@@ -110,15 +110,15 @@ def test_verdicts_are_events_and_states_are_retained(config: StationConfig) -> N
     _, messages = run_station(config)
     topics = {message.topic for message in messages}
     root = "inspection/plant/L07/S3"
-    assert topics == {f"{root}/verdict", f"{root}/health", f"{root}/availability"}
+    assert topics == {f"{root}/{name}" for name in ("verdict", "health", "journal", "availability")}
     assert [m.payload for m in messages if m.topic == f"{root}/availability"] == [
         b"online",
         b"stopped",
     ]
     assert messages[0].topic == f"{root}/health", "states come before `online`"
     with closing(open_subscriber(config.broker, "inspection/#")) as late:
-        kept = listen_until(late, lambda messages: len(messages) == 2, timeout_s=5)
-    assert {message.topic for message in kept} == {f"{root}/health", f"{root}/availability"}
+        kept = listen_until(late, lambda messages: len(messages) == 3, timeout_s=5)
+    assert {message.topic for message in kept} == topics - {f"{root}/verdict"}
     assert all(message.retained for message in kept)
 
 

@@ -1,4 +1,4 @@
-"""A part id from outside is short and printable, whatever was put into it; so is every payload with it."""
+"""A part id from outside is short and printable, and so harmless, whatever was put into it."""
 
 import json
 

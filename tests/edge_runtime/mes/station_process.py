@@ -39,7 +39,7 @@ def main(folder: str, broker: str, count: str, *mistake: str) -> None:
     publisher = open_publisher(
         broker, client_id="edge-inspect-plant-1-L07-S3", availability_topic=topics.availability
     )
-    delivery = Delivery(journal, publisher, topics.verdict)
+    delivery = Delivery(journal, publisher, topics)
     delivery.start()
     while journal.next_seq <= int(count):
         journal.append(entries(journal.next_seq, 4))

@@ -11,15 +11,18 @@ from pathlib import Path
 
 import pytest
 
+from edge_runtime.contracts.station_id import StationId
 from edge_runtime.journal.journal import Journal
 from edge_runtime.mes.base import Message, Subscriber
 from edge_runtime.mes.delivery import Delivery
 from edge_runtime.mes.links import open_publisher, open_subscriber
 from edge_runtime.mes.private_broker import PrivateBroker
+from edge_runtime.mes.topics import Topics
 from tests.patience import eventually, listen_until
 from tests.sample_verdicts import entries
 
-VERDICT = "inspection/plant-1/L07/S3/verdict"
+TOPICS = Topics(site="plant-1", station=StationId.parse("L07-S3"))
+VERDICT = TOPICS.verdict
 AVAILABILITY = "inspection/plant-1/L07/S3/availability"
 PROGRAM = Path(__file__).with_name("station_process.py")
 
@@ -128,7 +131,7 @@ def test_a_broker_killed_while_verdicts_flow_loses_none_that_it_had_not_acknowle
             broker.address, client_id="edge-inspect-plant-1-L07-S3", availability_topic=AVAILABILITY
         )
         delivery = Delivery(
-            journal, publisher, VERDICT, on_acknowledged=lambda seq, _now: acknowledged.add(seq)
+            journal, publisher, TOPICS, on_acknowledged=lambda seq, _now: acknowledged.add(seq)
         )
         delivery.start()
         resources.callback(delivery.stop)

@@ -101,7 +101,7 @@ def test_a_message_the_broker_finds_too_large_is_refused_and_the_rest_goes_on(
         for seq, size in ((1, 10), (2, 3000), (3, 10), (4, 10)):
             assert publisher.publish(seq, VERDICT, b"x" * size)
         assert eventually(lambda: len(answers) == 4)
-        refusals = {answer.seq: answer.refusal for answer in answers}
+        refusals = {answer.number: answer.refusal for answer in answers}
         assert [seq for seq, refusal in refusals.items() if refusal] == [2]
         assert "over this message" in (refusals[2] or "")
         assert eventually(lambda: publisher.connected)
@@ -119,7 +119,7 @@ def test_a_message_beyond_the_announced_maximum_is_not_even_sent(
         assert publisher.publish(2, VERDICT, b"x")
         assert eventually(lambda: len(answers) == 2)
         assert publisher.connections == 1
-    refusals = {answer.seq: answer.refusal or "" for answer in answers}
+    refusals = {answer.number: answer.refusal or "" for answer in answers}
     assert "3000" not in refusals[2]
     assert "the broker takes at most 2000" in refusals[1]
 
@@ -221,7 +221,7 @@ def test_a_defect_in_the_listener_does_not_end_delivery(broker: PrivateBroker) -
 
     def listener(answer: Acknowledgement) -> None:
         answers.append(answer)
-        if answer.seq == 1:
+        if answer.number == 1:
             raise ZeroDivisionError
 
     publisher = open_publisher(broker.address, client_id="s3", availability_topic=AVAILABILITY)

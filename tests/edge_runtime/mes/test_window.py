@@ -30,7 +30,7 @@ def answer(window: SendWindow) -> list[int | str]:
     names: list[int | str] = []
     while (item := window.next()) is not None:
         window.answered(item)
-        names.append(item.payload.decode() if item.seq is None else item.seq)
+        names.append(item.payload.decode() if item.number is None else item.number)
     return names
 
 
@@ -88,12 +88,12 @@ def test_the_verdict_that_breaks_the_connection_alone_on_the_wire_is_given_up() 
     sent(window)
     assert window.closed(over_message=True) is None
     window.opened(100)
-    while (item := window.next()) is not None and item.seq != 2:
+    while (item := window.next()) is not None and item.number != 2:
         window.answered(item)
         assert len(window._on_wire) == 0
     culprit = window.closed(over_message=True)
     assert culprit is not None
-    assert culprit.seq == 2
+    assert culprit.number == 2
     window.opened(100)
     assert answer(window) == ["fine", "online", 3]
 
@@ -154,16 +154,16 @@ class AnyHistory(RuleBasedStateMachine):
     def answer(self, data: st.DataObject) -> None:
         item = self.wire.pop(data.draw(st.integers(0, len(self.wire) - 1)))
         self.window.answered(item)
-        if item.seq is not None:
-            self.answered.append(item.seq)
+        if item.number is not None:
+            self.answered.append(item.number)
 
     @precondition(lambda self: self.window.open)
     @rule(over_message=st.booleans())
     def lose(self, over_message: bool) -> None:
         culprit = self.window.closed(over_message=over_message)
         self.wire = []
-        if culprit is not None and culprit.seq is not None:
-            self.answered.append(culprit.seq)
+        if culprit is not None and culprit.number is not None:
+            self.answered.append(culprit.number)
 
     @rule()
     def set_state(self) -> None:
@@ -184,8 +184,8 @@ class AnyHistory(RuleBasedStateMachine):
         self.window.opened(100)
         while (item := self.window.next()) is not None:
             self.window.answered(item)
-            if item.seq is not None:
-                self.answered.append(item.seq)
+            if item.number is not None:
+                self.answered.append(item.number)
         assert sorted(self.answered) == sorted(self.taken)
 
 
