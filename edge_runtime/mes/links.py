@@ -1,5 +1,10 @@
-"""Opens the publisher or subscriber that an address asks for."""
+"""Opens the publisher, mirror or subscriber that an address asks for."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge_runtime.contracts.station_id import StationId
+from edge_runtime.errors import UsageError
 from edge_runtime.mes.address import MemoryAddress, parse_address
 from edge_runtime.mes.base import Publisher, Subscriber
 from edge_runtime.mes.credentials import ANONYMOUS, Credentials
@@ -7,6 +12,9 @@ from edge_runtime.mes.memory import MemoryBroker, MemoryPublisher, MemorySubscri
 from edge_runtime.mes.mqtt import MqttPublisher
 from edge_runtime.mes.subscriber import MqttSubscriber
 from edge_runtime.mes.tls import require_fit
+
+if TYPE_CHECKING:
+    from edge_runtime.mes.sparkplug.mirror import SparkplugMirror
 
 
 def open_publisher(
@@ -30,6 +38,39 @@ def open_publisher(
         )
     return MqttPublisher(
         parsed, client_id=client_id, availability_topic=availability_topic, credentials=credentials
+    )
+
+
+def open_mirror(
+    address: str,
+    *,
+    group: str,
+    station: StationId,
+    client_id: str,
+    state_dir: Path,
+    credentials: Credentials = ANONYMOUS,
+) -> "SparkplugMirror":
+    """A Sparkplug mirror beside the publisher with that client id, not started.
+
+    Raises BrokerError as `open_publisher` does, and UsageError if the extra `sparkplug` is not
+    installed or there is no network in the address.
+    """
+    from edge_runtime.mes.sparkplug.mirror import SparkplugMirror
+
+    parsed = parse_address(address)
+    require_fit(parsed, credentials)
+    if isinstance(parsed, MemoryAddress):
+        raise UsageError(
+            f"mqtt_sparkplug_group is set, but {parsed} reaches no Sparkplug host: give a broker "
+            "as mqtt://HOST or mqtts://HOST, or leave the group out"
+        )
+    return SparkplugMirror(
+        parsed,
+        group=group,
+        station=station,
+        client_id=client_id,
+        state_dir=state_dir,
+        credentials=credentials,
     )
 
 

@@ -16,9 +16,8 @@ from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from edge_runtime.contracts.station_id import StationId
-from edge_runtime.errors import BrokerError
-from edge_runtime.mes.address import MqttAddress
-from edge_runtime.mes.credentials import Credentials
+from edge_runtime.errors import BrokerError, UsageError
+from edge_runtime.mes.links import open_mirror
 from edge_runtime.mes.private_broker import PrivateBroker
 from edge_runtime.mes.sparkplug import link as link_module
 from edge_runtime.mes.sparkplug import mirror as mirror_module
@@ -80,16 +79,19 @@ def application(broker: PrivateBroker, opened: ExitStack) -> HostApplication:
     return opened.enter_context(closing(HostApplication(broker.port)))
 
 
-@contextmanager
-def mirroring(port: int, folder: Path) -> Iterator[SparkplugMirror]:
-    mirror = SparkplugMirror(
-        MqttAddress(host="127.0.0.1", port=port),
+def open_at(address: str, folder: Path) -> SparkplugMirror:
+    return open_mirror(
+        address,
         group="VoltForge",
         station=StationId.parse("L07-S3"),
         client_id="edge-inspect-plant-1-L07-S3",
         state_dir=folder,
-        credentials=Credentials(),
     )
+
+
+@contextmanager
+def mirroring(port: int, folder: Path) -> Iterator[SparkplugMirror]:
+    mirror = open_at(f"mqtt://127.0.0.1:{port}", folder)
     mirror.start()
     try:
         yield mirror
@@ -257,13 +259,10 @@ KILLED = """
 import os, signal, sys, time
 from pathlib import Path
 from edge_runtime.contracts.station_id import StationId
-from edge_runtime.mes.address import MqttAddress
-from edge_runtime.mes.credentials import Credentials
-from edge_runtime.mes.sparkplug.mirror import SparkplugMirror
-mirror = SparkplugMirror(
-    MqttAddress(host="127.0.0.1", port=int(sys.argv[1])), group="VoltForge",
-    station=StationId.parse("L07-S3"), client_id="s3", state_dir=Path(sys.argv[2]),
-    credentials=Credentials(),
+from edge_runtime.mes.links import open_mirror
+mirror = open_mirror(
+    sys.argv[1], group="VoltForge", station=StationId.parse("L07-S3"), client_id="s3",
+    state_dir=Path(sys.argv[2]),
 )
 mirror.start()
 while not mirror.connected:
@@ -278,7 +277,7 @@ def test_a_station_that_is_killed_is_declared_dead_by_its_will(
 ) -> None:
     for attempt in (0, 1):
         process = subprocess.Popen(
-            [sys.executable, "-c", KILLED, str(broker.port), str(tmp_path)], stdin=subprocess.PIPE
+            [sys.executable, "-c", KILLED, broker.address, str(tmp_path)], stdin=subprocess.PIPE
         )
         assert eventually(lambda: application.host.device_online)
         assert application.host.bd_seq == attempt
@@ -309,6 +308,11 @@ def test_a_broker_that_says_nothing_is_left_again(
 def test_a_mirror_starts_once(mirror: SparkplugMirror) -> None:
     with pytest.raises(RuntimeError, match="started before"):
         mirror.start()
+
+
+def test_an_address_within_the_process_cannot_be_mirrored(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="memory://here reaches no Sparkplug host"):
+        open_at("memory://here", tmp_path)
 
 
 def test_without_protobuf_one_line_names_the_extra() -> None:
