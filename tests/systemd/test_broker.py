@@ -20,11 +20,14 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from edge_runtime.cli.main import main
 from edge_runtime.config import StationConfig
 from edge_runtime.contracts.health import Health
+from edge_runtime.contracts.journal import JournalHead
+from edge_runtime.contracts.replay import ReplayAnswer
 from edge_runtime.journal.journal import Journal
 from edge_runtime.mes.base import Message, Subscriber
-from edge_runtime.mes.credentials import Credentials, read_credentials
+from edge_runtime.mes.credentials import PASSWORD_VARIABLE, Credentials, read_credentials
 from edge_runtime.mes.links import open_publisher, open_subscriber
 from edge_runtime.mes.private_broker import PrivateBroker
 from edge_runtime.station import open_station
@@ -79,7 +82,11 @@ def factory(by: str, mosquitto: Callable[..., PrivateBroker], tmp_path: Path) ->
     for user, secret in SECRETS.items():
         subprocess.run([program, "-b", str(passwords), user, secret], check=True)
     access = tmp_path / "edge-inspect.acl"
-    access.write_text((EXAMPLES / "edge-inspect.acl").read_text())
+    lines, switched = re.subn(
+        "^#topic", "topic", (EXAMPLES / "edge-inspect.acl").read_text(), flags=re.MULTILINE
+    )
+    assert switched == 2, "the lines for the Sparkplug mirror"
+    access.write_text(lines)
     access.chmod(0o600)
     text = (EXAMPLES / "edge-inspect.conf").read_text()
     for there, here in {
@@ -138,7 +145,11 @@ def daemon(factory: Factory, make_bundle: Callable[..., Path], tmp_path: Path) -
         (credentials / "mqtt-password").write_text(f"{SECRETS['L07-S3']}\n")
     process = subprocess.Popen(
         [*COMMAND, *(f"--{flag}={value}" for flag, value in flags.items())],
-        env={**os.environ, "CREDENTIALS_DIRECTORY": str(credentials)},
+        env={
+            **os.environ,
+            "CREDENTIALS_DIRECTORY": str(credentials),
+            "EDGE_INSPECT_MQTT_REPLAY": "true",
+        },
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -154,6 +165,9 @@ def said(messages: list[Message], topic: str) -> list[bytes]:
 def test_a_station_does_all_it_needs_and_shows_no_secret(factory: Factory, daemon: Daemon) -> None:
     with closing(factory.listen("mes", "inspection/#")) as mes:
         messages = listen_until(mes, lambda messages: len(said(messages, "verdict")) >= 20)
+        with publishing(factory, "mes") as ask:
+            assert ask(f"{BASE}/replay/set", b'{"from_seq": 2, "to_seq": 4}') is None
+            messages += listen_until(mes, lambda messages: len(said(messages, "replay")) == 3)
         command_line = Path(f"/proc/{daemon.process.pid}/cmdline").read_bytes()
         daemon.process.send_signal(signal.SIGTERM)
         messages += listen_until(
@@ -164,6 +178,11 @@ def test_a_station_does_all_it_needs_and_shows_no_secret(factory: Factory, daemo
     assert b"online" in said(messages, "availability")
     seqs = [json.loads(payload)["seq"] for payload in said(messages, "verdict")]
     assert seqs == list(range(1, len(seqs) + 1))
+    replayed = [json.loads(payload)["seq"] for payload in said(messages, "replay")]
+    assert replayed == [2, 3, 4]
+    (answer,) = said(messages, "replay/answer")
+    assert ReplayAnswer.model_validate_json(answer).refusal is None
+    assert JournalHead.model_validate_json(said(messages, "journal")[-1]).last_seq == len(seqs)
     health = Health.model_validate_json(said(messages, "health")[-1])
     assert (health.refused, health.pending) == (0, 0)
     assert "refused" not in log
@@ -205,6 +224,9 @@ def test_a_request_reaches_the_station_that_is_asked_and_no_other(factory: Facto
         (f"{BASE}/replay", None),
         (f"{BASE}/replay/answer", None),
         (f"{BASE}/journal", None),
+        ("spBv1.0/plant-2/NBIRTH/L07-S3", None),
+        ("spBv1.0/plant-2/DDATA/L07-S3/inspection", None),
+        ("spBv1.0/plant-2/NBIRTH/L07-S4", "Not authorized (0x87)"),
         (f"{BASE}/replay/set", "Not authorized (0x87)"),
         (f"{BASE}/other", "Not authorized (0x87)"),
         ("inspection/plant-2/L07/S4/verdict", "Not authorized (0x87)"),
@@ -245,6 +267,30 @@ def test_verdicts_that_the_access_list_refuses_are_kept_and_counted(
     assert (health.frames, health.refused, health.acknowledged, health.pending) == (13, 13, 0, 0)
     with closing(Journal(config.state_dir)) as journal:
         assert (journal.refused_count, journal.head.last_seq) == (13, 13)
+
+
+def test_check_is_content_with_the_examples_and_names_a_stranger(
+    factory: Factory,
+    make_bundle: Callable[..., Path],
+    folder_of_parts: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    own = factory.credentials("L07-S3")
+    file = tmp_path / "station.toml"
+    file.write_text(
+        f'station = "L07-S3"\nsite = "plant-2"\nbundle = "{make_bundle()}"\n'
+        f'source = "dir:{folder_of_parts}"\nbroker = "{factory.address("L07-S3")}"\n'
+        f'state_dir = "{tmp_path}"\n[mqtt]\nca = "{own.ca}"\n'
+        + (f'certificate = "{own.certificate}"\nkey = "{own.key}"\n' if own.key else "")
+    )
+    monkeypatch.setenv(PASSWORD_VARIABLE, SECRETS["L07-S3"])
+    assert main(["check", "--config", str(file)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].endswith("accepts connections")
+    stranger = Authority(tmp_path, "stranger").certificate
+    assert main(["check", "--config", str(file), "--mqtt-ca", str(stranger)]) == 6
+    assert "no trusted CA vouches for" in capsys.readouterr().out.splitlines()[-1]
 
 
 @pytest.mark.parametrize("by", ["password"])
