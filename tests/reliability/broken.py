@@ -50,7 +50,7 @@ def publish_before_commit() -> None:
             return tuple(entry for entry in found if entry.seq not in self.sent)
 
     station.open_publisher = remember
-    station.Journal = PublishesFirst  # type: ignore[misc]
+    station.Journal = PublishesFirst
 
 
 def clear_on_send() -> None:
@@ -67,7 +67,7 @@ def clear_on_send() -> None:
         def acknowledge(self, seq: int) -> None:
             """Was done before."""
 
-    station.Journal = ClearsOnSend  # type: ignore[misc]
+    station.Journal = ClearsOnSend
 
 
 def leak() -> None:
@@ -80,7 +80,7 @@ def leak() -> None:
         kept.extend(bytearray(_LEAK_BYTES) for _ in outcomes)
         committed(self, outcomes)
 
-    HealthLog.verdicts_committed = keep  # type: ignore[method-assign]
+    HealthLog.verdicts_committed = keep
 
 
 MISTAKES: dict[str, Callable[[], None]] = {

@@ -29,7 +29,7 @@ def station(broker: PrivateBroker, bundle: Path, tmp_path: Path) -> Callable[...
     """A station at that broker: `station(rate=..., flags=..., ...)`."""
 
     def make(**differences: Any) -> Station:
-        known = {"folder": tmp_path, "broker": broker.address, "bundle": bundle}
+        known: dict[str, Any] = {"folder": tmp_path, "broker": broker.address, "bundle": bundle}
         return Station(**(known | differences))
 
     return make

@@ -47,6 +47,8 @@ class Kill(StrEnum):
 
 DURABLE = "autosave_on_changes true"
 """Mosquitto's configuration for writing down what it knows whenever that changes."""
+REPLAYING = {"EDGE_INSPECT_MQTT_REPLAY": "true"}
+"""Environment of a station that sends verdicts again on request."""
 OF_THE_STATION = (Kill.STATION, Kill.STATION_MID_SEND)
 OF_THE_BROKER = (Kill.BROKER, Kill.BOTH)
 
@@ -214,7 +216,7 @@ def main() -> None:
                 folder=Path(folder),
                 broker=broker.address,
                 bundle=bundle,
-                flags={"mqtt-replay": "true"},
+                environment=REPLAYING,
             )
             for outcome in run(station, broker, plan, seed=arguments.seed):
                 lost += outcome.lost_by_the_broker

@@ -105,8 +105,11 @@ def read_journal(state_dir: Path) -> tuple[dict[int, bytes], tuple[int, ...]]:
 
 
 def rows(state_dir: Path) -> Iterator[tuple[int, bytes, bytes]]:
-    """Number, hash and body of every verdict in the journal, in order."""
-    with closing(sqlite3.connect(f"file:{state_dir / JOURNAL}?mode=ro", uri=True)) as journal:
+    """Number, hash and body of every verdict in the journal, in order; none where there is no file."""
+    file = state_dir / JOURNAL
+    if not file.exists():
+        return
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as journal:
         yield from journal.execute("SELECT seq, sha256, body FROM verdict ORDER BY seq")
 
 

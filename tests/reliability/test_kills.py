@@ -7,7 +7,7 @@ import pytest
 
 from edge_runtime.mes.private_broker import PrivateBroker
 from tests.reliability.daemon import Station, broken_program
-from tests.reliability.kills import OF_THE_BROKER, OF_THE_STATION, Outcome, run
+from tests.reliability.kills import OF_THE_BROKER, OF_THE_STATION, REPLAYING, Outcome, run
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +29,7 @@ def test_a_station_killed_at_random_loses_no_verdict(
 def test_what_a_killed_broker_has_lost_is_had_again_on_request(
     station: Callable[..., Station], broker: PrivateBroker
 ) -> None:
-    replaying = station(flags={"mqtt-replay": "true"})
+    replaying = station(environment=REPLAYING)
     (outcome,) = run(replaying, broker, [(OF_THE_BROKER, 10)], seed=6)
     sys.stdout.write(f"{outcome}\n")
     assert outcome.faults == ()
