@@ -95,6 +95,7 @@ class HealthLog:
         pending: int,
         refused: int,
         requests_ignored: int,
+        not_mirrored: int,
         connections: int,
     ) -> Health:
         """The present state, with what the journal and the publisher know."""
@@ -115,6 +116,7 @@ class HealthLog:
                 pending=pending,
                 refused=refused,
                 requests_ignored=requests_ignored,
+                not_mirrored=not_mirrored,
                 connections=connections,
                 latency=latency,
                 problem="; ".join(self._problems.values()) or None,

@@ -32,10 +32,10 @@ from edge_runtime.errors import DiskFullError, EdgeInspectError, StateError
 from edge_runtime.health import HealthLog
 from edge_runtime.inspection import GatedFrame, Inspector, Judgement, gate
 from edge_runtime.journal.journal import Entry, Journal, Retention
-from edge_runtime.mes.base import Publisher
+from edge_runtime.mes.base import Mirror, Publisher
 from edge_runtime.mes.credentials import read_credentials
 from edge_runtime.mes.delivery import Delivery
-from edge_runtime.mes.links import open_publisher
+from edge_runtime.mes.links import open_mirror, open_publisher
 from edge_runtime.mes.topics import Topics
 
 _LOG = logging.getLogger(__name__)
@@ -77,6 +77,7 @@ class Station:
         inspector: Inspector,
         journal: Journal,
         publisher: Publisher,
+        mirror: Mirror | None = None,
         topics: Topics,
         health: HealthLog,
         max_batch: int,
@@ -93,6 +94,7 @@ class Station:
         self._inspector = inspector
         self._journal = journal
         self._publisher = publisher
+        self._mirror = mirror
         self._topics = topics
         self._health = health
         self._batcher = MicroBatcher[GatedFrame](max_batch, max_wait_s)
@@ -124,6 +126,8 @@ class Station:
         self._stop = stop
         self._publish_states()
         self._delivery.start()
+        if self._mirror is not None:
+            self._mirror.start()
         threads = [
             threading.Thread(target=self._guarded, args=(stage,), name=name)
             for name, stage in (
@@ -143,6 +147,8 @@ class Station:
             _LOG.warning(
                 "%d verdicts wait in the journal for the broker", self._journal.pending_count
             )
+        if self._mirror is not None:
+            self._mirror.stop(timeout_s=_AWAY_S)
         final = self._publish_states()
         if unanswered := final.frames - sum(final.verdicts.values()):
             _LOG.error("%d frames were taken in and could not be answered", unanswered)
@@ -235,6 +241,8 @@ class Station:
                     raise
         self._health.set_problem("journal", None)
         self._health.verdicts_committed(verdict.verdict for verdict in verdicts)
+        if self._mirror is not None:
+            self._mirror.mirror(verdicts)
         self._delivery.notify(
             {first + index: item.decided for index, item in enumerate(judgements)}
         )
@@ -290,11 +298,14 @@ class Station:
     def _snapshot(self) -> Health:
         self._health.set_problem("broker", self._publisher.problem)
         self._health.set_problem("delivery", self._delivery.problem)
+        if self._mirror is not None:
+            self._health.set_problem("mirror", self._mirror.problem)
         return self._health.snapshot(
             uptime_s=time.monotonic() - self._began,
             pending=self._journal.pending_count,
             refused=self._journal.refused_count,
             requests_ignored=self._delivery.requests_ignored,
+            not_mirrored=self._mirror.dropped if self._mirror is not None else 0,
             connections=self._publisher.connections,
         )
 
@@ -341,17 +352,29 @@ def open_station(config: StationConfig, environment: Mapping[str, str] = {}) -> 
             prune_when_full=config.journal_when_full == "prune",
         )
         journal = resources.enter_context(closing(Journal(config.state_dir, retention=retention)))
+        client_id = f"edge-inspect-{config.site}-{station_id}"
+        credentials = read_credentials(
+            environment,
+            ca=config.mqtt_ca,
+            certificate=config.mqtt_certificate,
+            key=config.mqtt_key,
+        )
         publisher = open_publisher(
             config.broker,
-            client_id=f"edge-inspect-{config.site}-{station_id}",
+            client_id=client_id,
             availability_topic=topics.availability,
-            credentials=read_credentials(
-                environment,
-                ca=config.mqtt_ca,
-                certificate=config.mqtt_certificate,
-                key=config.mqtt_key,
-            ),
+            credentials=credentials,
         )
+        mirror = None
+        if config.mqtt_sparkplug_group is not None:
+            mirror = open_mirror(
+                config.broker,
+                group=config.mqtt_sparkplug_group,
+                station=station_id,
+                client_id=client_id,
+                state_dir=config.state_dir,
+                credentials=credentials,
+            )
         resources.callback(publisher.stop, timeout_s=1.0)
         camera = resources.enter_context(closing(open_source(config.source)))
         identity = Identity(
@@ -372,6 +395,7 @@ def open_station(config: StationConfig, environment: Mapping[str, str] = {}) -> 
             inspector=Inspector(engine, model),
             journal=journal,
             publisher=publisher,
+            mirror=mirror,
             topics=topics,
             health=HealthLog(
                 boot_id=identity.boot_id,

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import onnx
 import onnxslim
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 from onnx.external_data_helper import ExternalDataInfo, load_external_data_for_model
 from pydantic import ValidationError

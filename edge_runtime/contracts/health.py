@@ -46,6 +46,8 @@ class Health(Contract):
     """Verdicts in the journal that the broker refused for good; they are kept."""
     requests_ignored: Count = 0
     """Replay requests that came too fast to be answered."""
+    not_mirrored: Count = 0
+    """Verdicts that the Sparkplug mirror did not send; the record has them all the same."""
     connections: Count
     """Sessions with the broker since the start; more than one means that it was lost in between."""
     latency: Latency | None

@@ -1,8 +1,10 @@
 """The seam between the station and the message broker, from both ends."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+from edge_runtime.contracts.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +79,35 @@ class Publisher(Protocol):
 
     def stop(self, timeout_s: float) -> None:
         """Say `stopped` as availability and disconnect, within `timeout_s`; safe to call twice."""
+        ...
+
+
+class Mirror(Protocol):
+    """Where verdicts are shown as well, at most once; the record does not depend on it.
+
+    All methods may be called from any thread.
+    """
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing is mirrored at present, in one line; None while it is."""
+        ...
+
+    @property
+    def dropped(self) -> int:
+        """Verdicts since `start` that were not mirrored."""
+        ...
+
+    def start(self) -> None:
+        """Begin to connect, however long it takes."""
+        ...
+
+    def mirror(self, verdicts: Sequence[Verdict]) -> None:
+        """Take over committed verdicts, in order; never waits, never refuses."""
+        ...
+
+    def stop(self, timeout_s: float) -> None:
+        """Send what waits and disconnect, within `timeout_s`; safe to call twice."""
         ...
 
 

@@ -185,7 +185,9 @@ class Connection:
     def _check_patience(self) -> None:
         quiet_s = time.monotonic() - self._quiet_since
         if not self.accepted and quiet_s > CONNECT_TIMEOUT_S:
-            self._give_up(f"has not answered CONNECT within {CONNECT_TIMEOUT_S:.0f} s")
+            self._give_up(
+                f"has not answered CONNECT within {CONNECT_TIMEOUT_S:.0f} s: does it speak MQTT 5?"
+            )
         elif self._on_wire and quiet_s > _ANSWER_TIMEOUT_S:
             self._give_up(f"has acknowledged nothing for {_ANSWER_TIMEOUT_S:.0f} s")
 

@@ -249,14 +249,15 @@ class SparkplugMirror:
 
     def _lost(self, link: Link) -> None:
         self._back_off.attempted(link.lasted_s)
-        ended = "was left, for the mirror stops" if self._stopping else link.ended
-        problem = f"broker {self._address} {ended}{self._back_off.remark}"
+        problem = None
+        if not self._stopping:
+            problem = f"broker {self._address} {link.ended}{self._back_off.remark}"
         with self._changed:
             self._dropped += link.unsent_verdicts
             self._connected = False
             news = problem != self._problem
             self._problem = problem
-        if news and not self._stopping:
+        if news and problem is not None:
             _LOG.warning("Sparkplug mirror: %s; trying again", problem)
 
 

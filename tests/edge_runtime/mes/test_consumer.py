@@ -198,11 +198,13 @@ def test_a_broker_that_restarts_costs_nothing(mosquitto: Callable[..., PrivateBr
             consumer.receive(0.1)
         assert "lost the connection" in (consumer.problem or "")
         broker.start()
+        # How much of a session mosquitto has written down when it is killed is its own affair.
+        while consumer.problem is not None and time.monotonic() < deadline + 10:
+            consumer.receive(0.1)
         with ScriptedStation(broker.address) as station:
             station.commit(3, 4)
             station.send(3, 4)
-            assert seqs(received(consumer, 2, 20.0)) == [3, 4]
-        assert consumer.problem is None
+            assert seqs(received(consumer, 2)) == [3, 4]
 
 
 KILLED = """

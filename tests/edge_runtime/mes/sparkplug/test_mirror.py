@@ -15,6 +15,7 @@ import pytest
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
+from edge_runtime.config import StationConfig
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.errors import BrokerError, UsageError
 from edge_runtime.mes.links import open_mirror
@@ -22,6 +23,7 @@ from edge_runtime.mes.private_broker import PrivateBroker
 from edge_runtime.mes.sparkplug import link as link_module
 from edge_runtime.mes.sparkplug import mirror as mirror_module
 from edge_runtime.mes.sparkplug.mirror import SparkplugMirror
+from edge_runtime.station import open_station
 from tests.patience import eventually
 from tests.sample_verdicts import sample_verdict
 from tests.sparkplug_host import Host, rebirth_command
@@ -303,6 +305,29 @@ def test_a_broker_that_says_nothing_is_left_again(
         assert eventually(lambda: "not answered within" in (mirror.problem or ""))
         os.kill(broker.pid, signal.SIGCONT)
         assert eventually(lambda: mirror.connected)
+
+
+def test_a_station_that_is_told_to_mirrors_every_verdict_of_its_record(
+    broker: PrivateBroker,
+    application: HostApplication,
+    make_bundle: Callable[..., Path],
+    folder_of_parts: Path,
+    tmp_path: Path,
+) -> None:
+    config = StationConfig(
+        station="L07-S3",
+        bundle=str(make_bundle()),
+        source=f"dir:{folder_of_parts}",
+        broker=broker.address,
+        state_dir=tmp_path / "state",
+        mqtt_sparkplug_group="VoltForge",
+    )
+    with open_station(config) as station:
+        health = station.run(threading.Event())
+    assert eventually(lambda: not application.host.device_online)
+    assert application.seqs() == list(range(1, health.frames + 1))
+    assert health.not_mirrored == 0
+    assert health.problem is None
 
 
 def test_a_mirror_starts_once(mirror: SparkplugMirror) -> None:
