@@ -226,6 +226,9 @@ class Station:
         self._health.time_verdicts(
             {first + index: item.frame.arrived for index, item in enumerate(judgements)}
         )
+        self._delivery.time_verdicts(
+            {first + index: item.decided for index, item in enumerate(judgements)}
+        )
         while True:
             try:
                 self._journal.append(entries)
@@ -243,9 +246,7 @@ class Station:
         self._health.verdicts_committed(verdict.verdict for verdict in verdicts)
         if self._mirror is not None:
             self._mirror.mirror(verdicts)
-        self._delivery.notify(
-            {first + index: item.decided for index, item in enumerate(judgements)}
-        )
+        self._delivery.notify()
 
     def _verdict(self, seq: int, judgement: Judgement) -> Verdict:
         about, decision = self._identity, judgement.decision

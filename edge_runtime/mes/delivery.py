@@ -115,14 +115,22 @@ class Delivery:
         self._publisher.start(self._on_answer)
         self._thread.start()
 
-    def notify(self, decided: Mapping[int, float] | None = None) -> None:
-        """Verdicts were committed; `decided` has their moments of decision (seq: monotonic,
-        seconds)."""
+    def time_verdicts(self, decided: Mapping[int, float]) -> None:
+        """Verdicts are about to be committed: their moments of decision (seq: monotonic, seconds).
+
+        Comes before the commit: the thread may find a verdict in the journal before `notify`, and the
+        wall clock, which it would go by instead, may have been set.
+        """
         with self._changed:
-            for seq, moment in (decided or {}).items():
-                # The thread may have found the verdict in the journal before it was told.
+            for seq, moment in decided.items():
                 if seq > self._last_handed_over and len(self._decided) < _TIMED:
                     self._decided[seq] = moment
+
+    def notify(self, decided: Mapping[int, float] | None = None) -> None:
+        """Verdicts were committed; `decided` as for `time_verdicts`, where that was not called."""
+        if decided is not None:
+            self.time_verdicts(decided)
+        with self._changed:
             self._news = self._urgent = True
             self._changed.notify_all()
 

@@ -1,6 +1,6 @@
 """The daemon with a mistake built in: what the tests of this folder must be able to catch.
 
-    python -m tests.reliability.broken publish-before-commit|clear-on-send|leak -- <daemon arguments>
+    python -m tests.reliability.broken MISTAKE -- <daemon arguments>
 
 Each mistake is one that a station of this kind could really have, made by replacing a part of the
 product in this process alone.
@@ -17,6 +17,7 @@ from edge_runtime.contracts.verdict import DeliveryNote, Lane, Outcome, message
 from edge_runtime.health import HealthLog
 from edge_runtime.journal.journal import Entry, Journal
 from edge_runtime.mes.base import Publisher
+from edge_runtime.mes.window import Outgoing, SendWindow
 from tests.reliability.daemon import TOPICS
 
 _LEAK_BYTES = 10_000
@@ -70,6 +71,17 @@ def clear_on_send() -> None:
     station.Journal = ClearsOnSend
 
 
+def forget_on_break() -> None:
+    """Forgets what was on its way when the connection breaks, as plain publishing at QoS 0 does."""
+    closed = SendWindow.closed
+
+    def forget(self: SendWindow, *, over_message: bool) -> Outgoing | None:
+        self._unanswered.clear()
+        return closed(self, over_message=over_message)
+
+    SendWindow.closed = forget
+
+
 def leak() -> None:
     """Keeps something of every part for ever."""
     kept: list[bytearray] = []
@@ -86,6 +98,7 @@ def leak() -> None:
 MISTAKES: dict[str, Callable[[], None]] = {
     "publish-before-commit": publish_before_commit,
     "clear-on-send": clear_on_send,
+    "forget-on-break": forget_on_break,
     "leak": leak,
 }
 

@@ -17,7 +17,7 @@ LIMIT_MB = 4.0
 
 
 def short_soak(folder: Path, bundle: Path, program: tuple[str, ...]) -> Soak:
-    return soak(folder, bundle, rate=250.0, warm_up_s=4.0, seconds=8.0, program=program)
+    return soak(folder, bundle, rate=250.0, warm_up_s=12.0, seconds=8.0, program=program)
 
 
 def test_memory_stays_while_parts_flow(tmp_path: Path, bundle: Path) -> None:
