@@ -2,12 +2,14 @@
 
 import argparse
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from edge_runtime.config import StationConfig, load_config
 from edge_runtime.mes.credentials import PASSWORD_CREDENTIAL, PASSWORD_VARIABLE
+
+_BROKER_KEYS = ("broker", "site", "mqtt_ca", "mqtt_certificate", "mqtt_key")
 
 
 def add_station_flags(parser: argparse.ArgumentParser) -> None:
@@ -18,8 +20,18 @@ def add_station_flags(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="TOML file with the keys below; flags win over it",
     )
+    _add_flags(parser, StationConfig.model_fields)
+
+
+def add_broker_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags with which a station reaches its broker, for those who listen there."""
+    _add_flags(parser, _BROKER_KEYS)
+
+
+def _add_flags(parser: argparse.ArgumentParser, keys: Iterable[str]) -> None:
     parser.add_argument("--mqtt-password", action=_RefusePassword, help=argparse.SUPPRESS)
-    for key, field in StationConfig.model_fields.items():
+    for key in keys:
+        field = StationConfig.model_fields[key]
         note = "" if field.is_required() or field.default is None else f" (default {field.default})"
         flag, words = f"--{key.replace('_', '-')}", _plain(f"{field.description}{note}")
         if field.annotation is bool:
@@ -42,6 +54,12 @@ class _RefusePassword(argparse.Action):
 def station_config(arguments: argparse.Namespace) -> StationConfig:
     """The configuration these arguments, the environment and the TOML file add up to."""
     return load_config(station_flags(arguments), os.environ, arguments.config)
+
+
+def broker_config(arguments: argparse.Namespace) -> StationConfig:
+    """The configuration as far as it tells how to reach the broker; the rest of it means nothing."""
+    flags = {key: getattr(arguments, key) for key in _BROKER_KEYS}
+    return load_config({"station": "L00-S0", "source": "none", **flags}, os.environ, None)
 
 
 def station_flags(arguments: argparse.Namespace) -> Mapping[str, Any]:

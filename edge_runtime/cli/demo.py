@@ -5,18 +5,22 @@ camera with the shipped bundle, and shows what a subscriber receives. Leaves not
 """
 
 import argparse
+import shutil
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 
 from edge_runtime.cli.run import stop_on_signals
+from edge_runtime.cli.verdict_table import VerdictTable
 from edge_runtime.config import load_config
 from edge_runtime.contracts.health import Health
 from edge_runtime.contracts.station_id import StationId
-from edge_runtime.contracts.verdict import Outcome, VerdictMessage
 from edge_runtime.mes.base import Message, Subscriber
+from edge_runtime.mes.feed import Feed
 from edge_runtime.mes.links import open_subscriber
 from edge_runtime.mes.private_broker import PrivateBroker, find_mosquitto
 from edge_runtime.mes.topics import Topics
@@ -36,12 +40,6 @@ _STATION = "L07-S3"
 _SITE = "demo"
 _STRAGGLERS_S = 2.0
 """After the station has stopped: how long to listen for messages still on their way."""
-_COLOURS = {
-    Outcome.OK: "32",
-    Outcome.DEFECT: "31;1",
-    Outcome.REVIEW: "33",
-    Outcome.NOT_INSPECTED: "35",
-}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -58,48 +56,34 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 class MesView:
-    """What a subscriber at the MES sees: every verdict shown, counted, and checked for its number."""
+    """What the MES sees: every verdict in a row, counted and checked for its number."""
 
-    def __init__(self) -> None:
-        self.received = 0
-        self.numbers: set[int] = set()
-        self.availability: list[str] = []
-        self._colour = sys.stdout.isatty()
+    def __init__(self, topics: Topics) -> None:
+        self.feed = Feed(topics, requester=NAME, remark=self._remark)
+        self._table = VerdictTable(
+            shutil.get_terminal_size((120, 24)).columns,
+            colour=sys.stdout.isatty(),
+            of_one_station=True,
+        )
 
-    def take(self, message: Message, topics: Topics) -> None:
-        """Count one message, and print it if it is a verdict."""
-        if message.topic == topics.availability:
-            self.availability.append(message.payload.decode())
-            return
-        if message.topic != topics.verdict:
-            return
-        verdict = VerdictMessage.model_validate_json(message.payload)
-        self.received += 1
-        self.numbers.add(verdict.seq)
-        print(self._row(verdict), flush=True)
+    def begin(self) -> None:
+        """Print the titles."""
+        print(self._table.header(), flush=True)
 
-    @property
-    def duplicated(self) -> int:
-        """Messages beyond the first of each number."""
-        return self.received - len(self.numbers)
+    def take(self, message: Message) -> None:
+        """Count one message, and print it if it is a verdict that has not come before."""
+        verdict = self.feed.take(message.topic, message.payload, time.monotonic())
+        if verdict is not None:
+            print(self._table.row(verdict, datetime.now(UTC)), flush=True)
 
-    def _row(self, verdict: VerdictMessage) -> str:
-        outcome = f"{verdict.verdict:<13}"
-        if self._colour:
-            outcome = f"\033[{_COLOURS[verdict.verdict]}m{outcome}\033[0m"
-        timings = verdict.timings_ms
-        spent = timings.wait + timings.preprocess + timings.infer + verdict.delivery.waited_ms
-        if verdict.label is None:
-            what = verdict.reason or ""
-        else:
-            what = f"{verdict.label:<17} p={verdict.scores[verdict.label]:.3f}"
-        return f"{verdict.seq:>6}  {verdict.part_id:<20} {outcome} {what:<32} {spent:7.1f} ms"
+    def _remark(self, text: str) -> None:
+        print(f"-- {text}", flush=True)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the demo; returns 0 exactly if no part was lost or answered twice."""
     topics = Topics(site=_SITE, station=StationId.parse(_STATION))
-    view = MesView()
+    view = MesView(topics)
     with (
         stop_on_signals() as stop,
         tempfile.TemporaryDirectory(
@@ -124,9 +108,9 @@ def run(arguments: argparse.Namespace) -> int:
             closing(open_subscriber(address, f"inspection/{_SITE}/#")) as mes,
             open_station(config) as station,
         ):
-            print(f"{'seq':>6}  {'part':<20} {'verdict':<13} {'class':<27} {'frame to broker'}")
+            view.begin()
             finished = threading.Event()
-            listener = threading.Thread(target=_listen, args=(mes, view, topics, finished))
+            listener = threading.Thread(target=_listen, args=(mes, view, finished))
             listener.start()
             try:
                 health = station.run(stop)
@@ -136,20 +120,22 @@ def run(arguments: argparse.Namespace) -> int:
     return _report(health, view)
 
 
-def _listen(mes: Subscriber, view: MesView, topics: Topics, finished: threading.Event) -> None:
+def _listen(mes: Subscriber, view: MesView, finished: threading.Event) -> None:
     while True:
         over = finished.is_set()
         message = mes.receive(_STRAGGLERS_S if over else 0.2)
         if message is not None:
-            view.take(message, topics)
-            if view.availability[-1:] == ["stopped"]:
+            view.take(message)
+            if view.feed.availability == "stopped":
                 return
         elif over:
             return
 
 
 def _report(health: Health, view: MesView) -> int:
-    lost = health.frames - len(view.numbers)
+    received = view.feed.sequence.received
+    duplicated = view.feed.sequence.duplicates
+    lost = health.frames - received
     counts = ", ".join(f"{count} {outcome}" for outcome, count in health.verdicts.items())
     latency = (
         f"p50={health.latency.p50_ms:.1f}ms p99={health.latency.p99_ms:.1f}ms"
@@ -158,10 +144,10 @@ def _report(health: Health, view: MesView) -> int:
     )
     print(f"\n{health.bundle} on {health.engine}: {counts}")
     print(
-        f"parts={health.frames} verdicts={len(view.numbers)} lost={lost} "
-        f"duplicated={view.duplicated} frame-to-PUBACK {latency}"
+        f"parts={health.frames} verdicts={received} lost={lost} "
+        f"duplicated={duplicated} frame-to-PUBACK {latency}"
     )
-    return 0 if lost == 0 and view.duplicated == 0 and health.frames > 0 else 1
+    return 0 if lost == 0 and duplicated == 0 and health.frames > 0 else 1
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from edge_runtime.cli import audit, check, demo, run
+from edge_runtime.cli import audit, check, demo, run, tail
 from edge_runtime.cli.program import Program
 
 _EPILOG = """\
@@ -12,6 +12,7 @@ examples:
                --broker mqtt://localhost:1883        run a station until SIGTERM
   edge-inspect --config /etc/edge-inspect/L07-S3.toml
   edge-inspect check --config /etc/edge-inspect/L07-S3.toml
+  edge-inspect tail --station L07-S3                 what the MES receives
   edge-inspect demo                                  see it work, broker included
 
 exit codes: 0 done, 2 usage, 3 bundle, 4 camera, 5 engine, 6 broker, 7 state folder, 130 interrupted
@@ -24,7 +25,7 @@ PROGRAM = Program(
     name="edge-inspect",
     description="Inspect parts at a station of the line: frames in, verdicts at the MES.",
     epilog=_EPILOG,
-    commands=(run, check, audit, demo),
+    commands=(run, check, audit, tail, demo),
 )
 
 

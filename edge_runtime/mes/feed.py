@@ -84,6 +84,7 @@ class Feed:
         elif topic == self.topics.health:
             health = Health.model_validate_json(payload)
             self._require_own(health)
+            self._tell_problem(health.problem)
             self.health = health
             self.recovery.healthy(health.pending)
         elif topic == self.topics.journal:
@@ -129,6 +130,11 @@ class Feed:
         self.availability = said
         self._tell_availability(now)
 
+    def _tell_problem(self, problem: str | None) -> None:
+        before = None if self.health is None else self.health.problem
+        if problem != before:
+            self._say(f"reports: {problem[:_LONGEST_REASON]}" if problem else "is well again")
+
     def _tell_availability(self, now: float) -> None:
         self.recovery.available(self._connected and self.availability in (None, "online"), now)
 
@@ -140,14 +146,16 @@ class Feed:
             )
 
     def _say(self, text: str) -> None:
-        self._remark(f"{self.topics.station} {text}")
+        """Tell a remark, as one line that a terminal can show whatever a sender put into it."""
+        line = "".join(c if c.isprintable() else "?" for c in text)
+        self._remark(f"{self.topics.station} {line}")
 
 
 def _reason(error: ValueError) -> str:
-    """Why a payload was not understood, in one short line that a terminal can show."""
+    """Why a payload was not understood, in short."""
     text = str(error)
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False, include_input=False)[0]
         # The place may be a name that the sender made up.
         text = ": ".join([*filter(None, [".".join(map(str, first["loc"]))]), first["msg"]])
-    return "".join(c if c.isprintable() else "?" for c in text[:_LONGEST_REASON])
+    return text[:_LONGEST_REASON]
