@@ -1,6 +1,6 @@
 """What the daemon costs over the bare engine, and what INT8 gains: `python -m benchmarks.line_speed`.
 
-The daemon runs as its own process on a folder of JPEG crops, with its durable outbox and a private
+The daemon runs as its own process on a folder of JPEG crops, with its durable journal and a private
 mosquitto; its throughput is what a subscriber at the MES sees. The bare loop runs the same variant in
 the same engine at the same batch and threads on frames decoded beforehand. The sides take turns.
 """

@@ -8,7 +8,7 @@ from edge_runtime.journal.journal import Entry
 
 
 def entries(first: int, count: int, *, decided_at: datetime | None = None) -> list[Entry]:
-    """`count` outbox entries from seq `first` on."""
+    """`count` journal entries from seq `first` on."""
     return [
         Entry(seq=seq, body=sample_verdict(seq, decided_at=decided_at).to_json().encode())
         for seq in range(first, first + count)

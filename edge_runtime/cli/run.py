@@ -82,7 +82,7 @@ def stop_on_signals() -> Iterator[threading.Event]:
 def summary(health: Health) -> str:
     """One line for a person about a finished run."""
     counts = " ".join(f"{outcome}={count}" for outcome, count in health.verdicts.items())
-    waiting = f"; {health.pending} wait in the outbox" if health.pending else ""
+    waiting = f"; {health.pending} wait in the journal" if health.pending else ""
     refused = f"; {health.refused} refused by the broker" if health.refused else ""
     return (
         f"edge-inspect: {health.frames} frames, {sum(health.verdicts.values())} verdicts ({counts}), "

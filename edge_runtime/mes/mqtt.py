@@ -4,7 +4,7 @@
 other thread reaches it through the `SendWindow`, under one lock, and a wake-up socket. Each attempt
 gets a fresh `Connection`: neither a failure nor an outdated retained state lives on in a client's
 queue. What must outlive a connection is in the window, and what must outlive the process in the
-outbox.
+journal.
 
 Messages that an earlier connection left unanswered go out again as new ones: for QoS 1 a broker
 keeps no state by packet identifier of what it receives (MQTT v5, 4.1), and consumers de-duplicate
