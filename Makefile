@@ -49,8 +49,9 @@ bundle: setup ## Make the shipped demo bundle again from nothing (about an hour 
 	cp -r $(WORK)/bundles/weld-seam edge_runtime/bundles/
 
 .PHONY: schemas
-schemas: setup ## Generate docs/schemas from the contracts
+schemas: setup ## Generate docs/schemas from contracts and topics
 	$(TEST)/bin/python -m edge_runtime.contracts.schemas docs/schemas
+	$(TEST)/bin/python -m edge_runtime.mes.asyncapi docs/schemas/asyncapi.json
 
 .PHONY: lock
 lock: ## Compile the hash-pinned requirements from pyproject.toml
