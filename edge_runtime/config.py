@@ -121,6 +121,11 @@ class ConfigDraft:
         field = StationConfig.model_fields[key]
         return self.values.get(key, None if field.is_required() else field.default)
 
+    def path(self, key: str) -> Path | None:
+        """The same for a key that names a file or folder."""
+        value = self.value(key)
+        return None if value is None else Path(str(value))
+
 
 def load_config(
     flags: Mapping[str, Any], environment: Mapping[str, str], file: Path | None

@@ -161,10 +161,14 @@ class Station:
     def _watch(self, stop: threading.Event) -> None:
         """Publish the states until all is recorded; after `stop`, allow `drain_s` for that."""
         next_states = time.monotonic() + _STATES_EVERY_S
+        connections = 0
         give_up_at: float | None = None
         while not self._recorded.wait(_POLL_S):
             now = time.monotonic()
-            if now >= next_states:
+            # What was remembered for the connection was said while there was none.
+            connected_anew = connections != self._publisher.connections
+            connections = self._publisher.connections
+            if connected_anew or now >= next_states:
                 self._publish_states()
                 next_states = now + _STATES_EVERY_S
             if stop.is_set() and give_up_at is None:

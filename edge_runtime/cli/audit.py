@@ -16,6 +16,7 @@ from edge_runtime.contracts.journal import JournalHead
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.errors import StateError, UsageError
 from edge_runtime.journal.audit import AuditReport, Record, audit, find, read_heads
+from edge_runtime.mes.credentials import read_credentials
 from edge_runtime.mes.links import open_subscriber
 from edge_runtime.mes.topics import Topics
 
@@ -61,7 +62,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print what was found; returns 0, or 7 where the journal does not hold."""
     draft = draft_config(station_flags(arguments), os.environ, arguments.config)
-    path = Path(str(draft.value("state_dir"))) / "journal.sqlite"
+    path = (draft.path("state_dir") or Path()) / "journal.sqlite"
     if arguments.seq is not None or arguments.part is not None:
         records = find(path, seq=arguments.seq, part_id=arguments.part)
         for record in records:
@@ -69,8 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
         if not records:
             raise StateError(f"{path} holds no such verdict: pruned, or of another station")
         return 0
-    began = time.monotonic()
     heads = tuple(_heads(arguments, draft))
+    began = time.monotonic()
     report = audit(path, heads, on_progress=_progress if sys.stderr.isatty() else _quiet)
     if arguments.json:
         print(_as_json(report))
@@ -96,7 +97,14 @@ def _heads(arguments: argparse.Namespace, draft: ConfigDraft) -> Iterator[Journa
             raise UsageError(f"{file}: {exc}") from exc
     if arguments.published:
         topic = Topics(site=site, station=station).journal
-        with closing(open_subscriber(str(draft.value("broker")), topic)) as broker:
+        credentials = read_credentials(
+            os.environ,
+            ca=draft.path("mqtt_ca"),
+            certificate=draft.path("mqtt_certificate"),
+            key=draft.path("mqtt_key"),
+        )
+        broker_address = str(draft.value("broker"))
+        with closing(open_subscriber(broker_address, topic, credentials=credentials)) as broker:
             message = broker.receive(_HEAD_WITHIN_S)
         if message is None:
             raise UsageError(
@@ -135,7 +143,7 @@ def _told(record: Record) -> str:
         fate = "not acknowledged by the broker yet"
     label = verdict["label"]
     seen = f"{label} (p={verdict['scores'][label]:.3f})" if label else verdict["reason"]
-    limits = ", ".join(f"{name} {value}" for name, value in verdict["thresholds"].items())
+    limits = ", ".join(f"{name} {value:.3f}" for name, value in verdict["thresholds"].items())
     return (
         f"verdict {record.seq}: part {verdict['part_id']} {verdict['verdict']}: {seen}\n"
         f"  captured {verdict['captured_at']}, decided {verdict['decided_at']}\n"

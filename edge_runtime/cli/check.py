@@ -144,15 +144,10 @@ def _broker(draft: ConfigDraft) -> str:
         listened_to = Topics(site=draft.config.site, station=station).replay_set
     credentials = read_credentials(
         os.environ,
-        ca=_file(draft, "mqtt_ca"),
-        certificate=_file(draft, "mqtt_certificate"),
-        key=_file(draft, "mqtt_key"),
+        ca=draft.path("mqtt_ca"),
+        certificate=draft.path("mqtt_certificate"),
+        key=draft.path("mqtt_key"),
     )
     with closing(open_subscriber(address, listened_to, credentials=credentials)):
         secrecy = ", not encrypted" if address.startswith("mqtt://") else ""
         return f"{address} accepts connections{secrecy}"
-
-
-def _file(draft: ConfigDraft, key: str) -> Path | None:
-    value = draft.value(key)
-    return None if value is None else Path(str(value))
