@@ -1,5 +1,6 @@
 """The tables of the journal, and the way from every older schema to the present one."""
 
+import json
 import sqlite3
 import zlib
 from dataclasses import astuple, dataclass
@@ -90,8 +91,10 @@ def _to_2(writer: sqlite3.Connection) -> None:
         "mark INTEGER NOT NULL)"
     )
     writer.execute("CREATE INDEX refused ON answer (seq) WHERE refusal IS NOT NULL")
+    writer.create_function("in_form_2", 1, _in_form_2, deterministic=True)
     writer.execute(
-        "INSERT INTO verdict (seq, at, sha256, body) SELECT seq, 0, zeroblob(0), body FROM held"
+        "INSERT INTO verdict (seq, at, sha256, body) "
+        "SELECT seq, 0, zeroblob(0), in_form_2(body) FROM held"
     )
     writer.create_function("answer_mark", 3, answer_mark, deterministic=True)
     writer.execute(
@@ -110,6 +113,23 @@ def _to_2(writer: sqlite3.Connection) -> None:
         ),
         writer,
     )
+
+
+def _in_form_2(body: bytes) -> bytes:
+    """A verdict of form 1, which nobody reads any more, in form 2; whatever it is not, as it is."""
+    try:
+        verdict = json.loads(body)
+        if verdict["schema"] != "edge-inspect/verdict/1":
+            return body
+        verdict["schema"] = "edge-inspect/verdict/2"
+        verdict["result_id"] = f"{verdict['boot_id']}:{verdict['seq']}"
+        verdict["internal_recipe_id"] = verdict.pop("bundle")
+        # Nobody noted it. Taken for real, a simulated part does less harm than the other way round.
+        verdict["is_simulated"] = False
+        del verdict["timings_ms"]["publish"]
+    except (ValueError, TypeError, KeyError):
+        return body
+    return json.dumps(verdict, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def answer_mark(seq: int, at_ms: int, refusal: str | None) -> int:

@@ -1,19 +1,39 @@
 """Upgrades: whatever an older version kept is kept, and waits for the broker as before."""
 
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from edge_runtime.contracts.verdict import DeliveryNote, Lane, VerdictMessage, message
 from edge_runtime.errors import StateError
 from edge_runtime.journal import schema
 from edge_runtime.journal.journal import Entry, Journal
+from tests.sample_verdicts import entries
 
 PRESENT = len(schema.MIGRATIONS)
+OF_FORM_1 = {
+    *(
+        "seq",
+        "boot_id",
+        "site",
+        "line",
+        "station",
+        "part_id",
+        "captured_at",
+        "decided_at",
+        "verdict",
+    ),
+    *("label", "reason", "scores", "thresholds", "model_sha256", "config_sha256", "timings_ms"),
+}
+"""Fields that a verdict of form 1 has in common with the present one."""
 
 
-def outbox_of_schema_1(folder: Path, *, last_seq: int, rows: list[tuple[int, str | None]]) -> None:
+def outbox_of_schema_1(
+    folder: Path, *, last_seq: int, rows: list[tuple[int, str | None]], body: bytes | None = None
+) -> None:
     """The file as edge-inspect 0.1.0 left it after a crash: in WAL mode, under its old name."""
     folder.mkdir(parents=True, exist_ok=True)
     with closing(sqlite3.connect(folder / "outbox.sqlite")) as old:
@@ -28,7 +48,7 @@ def outbox_of_schema_1(folder: Path, *, last_seq: int, rows: list[tuple[int, str
         )
         old.executemany(
             "INSERT INTO verdict VALUES (?, ?, ?)",
-            ((seq, b"verdict %d" % seq, refusal) for seq, refusal in rows),
+            ((seq, body or b"verdict %d" % seq, refusal) for seq, refusal in rows),
         )
         old.execute("PRAGMA user_version = 1")
         old.commit()
@@ -58,6 +78,21 @@ def test_an_outbox_becomes_a_journal_that_goes_on_where_it_was(tmp_path: Path) -
         assert journal._prune(older_than_ms=None) == 4
         assert [entry.seq for entry in journal.stored(0, 100, 100)] == [3]
         assert (journal.head.first_seq, journal.head.last_seq) == (12, 11)
+
+
+def test_a_verdict_in_the_old_form_reaches_the_mes_in_the_present_one(tmp_path: Path) -> None:
+    present = json.loads(entries(7, 1)[0].body)
+    old = {key: value for key, value in present.items() if key in OF_FORM_1}
+    old["schema"] = "edge-inspect/verdict/1"
+    old["bundle"] = "demo/1"
+    old["timings_ms"]["publish"] = None
+    outbox_of_schema_1(tmp_path, last_seq=7, rows=[(7, None)], body=json.dumps(old).encode())
+    with closing(Journal(tmp_path)) as journal:
+        (entry,) = journal.unanswered(0, 9)
+    note = DeliveryNote(lane=Lane.BACKLOG, waited_ms=0)
+    sent = VerdictMessage.model_validate_json(message(entry.body, note))
+    assert (sent.seq, sent.part_id, sent.internal_recipe_id) == (7, "P-7", "demo/1")
+    assert sent.is_simulated is False
 
 
 @pytest.mark.parametrize("rows", [[], [(10, None)], [(1, "refused")]])
