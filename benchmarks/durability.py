@@ -143,8 +143,9 @@ class Line:
         (entry,) = verdicts(self.journal.next_seq, 1)
         now = time.monotonic()
         self.decided[entry.seq] = now
+        self._delivery.time_verdicts({entry.seq: now})
         self.journal.append([entry])
-        self._delivery.notify({entry.seq: now})
+        self._delivery.notify()
 
     def _acknowledged(self, seq: int, now: float) -> None:
         decided = self.decided.pop(seq, None)

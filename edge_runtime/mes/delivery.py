@@ -68,7 +68,6 @@ class Delivery:
         self._waiting = False
         self._stopping = False
         self._decided: dict[int, float] = {}
-        self._last_handed_over = 0
         self._in_flight: dict[tuple[str, int], Lane | None] = {}
         """Handed over and not answered, by topic and number."""
         self._acknowledged = 0
@@ -123,13 +122,11 @@ class Delivery:
         """
         with self._changed:
             for seq, moment in decided.items():
-                if seq > self._last_handed_over and len(self._decided) < _TIMED:
+                if len(self._decided) < _TIMED:
                     self._decided[seq] = moment
 
-    def notify(self, decided: Mapping[int, float] | None = None) -> None:
-        """Verdicts were committed; `decided` as for `time_verdicts`, where that was not called."""
-        if decided is not None:
-            self.time_verdicts(decided)
+    def notify(self) -> None:
+        """Verdicts were committed."""
         with self._changed:
             self._news = self._urgent = True
             self._changed.notify_all()
@@ -290,9 +287,6 @@ class Delivery:
         topic = self._topics.replay if lane is Lane.REPLAY else self._topics.verdict
         if not self._publish(entry.seq, topic, message(entry.body, note), lane):
             return False
-        if lane is Lane.LIVE:
-            with self._changed:
-                self._last_handed_over = entry.seq
         return True
 
     def _publish(self, number: int, topic: str, payload: bytes, lane: Lane | None) -> bool:

@@ -110,8 +110,9 @@ def test_the_payload_is_the_committed_verdict_to_the_byte_with_its_delivery_note
     line: Line, mes: MemorySubscriber
 ) -> None:
     (entry,) = entries(1, 1, decided_at=datetime.now(UTC) + timedelta(days=300))
+    line.delivery.time_verdicts({1: time.monotonic() - 0.75})
     line.journal.append([entry])
-    line.delivery.notify({1: time.monotonic() - 0.75})
+    line.delivery.notify()
     (sent,) = listen_until(mes, lambda messages: len(messages) >= 1)
     assert committed(sent.payload) == entry.body
     assert VerdictMessage.model_validate_json(sent.payload).delivery.waited_ms >= 0
@@ -123,8 +124,9 @@ def test_a_verdict_of_this_run_is_timed_by_the_monotonic_clock(
     assert eventually(lambda: line.publisher.connected)
     broker.set_up(False)
     assert eventually(lambda: not line.publisher.connected)
+    line.delivery.time_verdicts({1: time.monotonic() - 0.75})
     line.journal.append(entries(1, 1, decided_at=datetime.now(UTC) - timedelta(days=300)))
-    line.delivery.notify({1: time.monotonic() - 0.75})
+    line.delivery.notify()
     broker.set_up(True)
     (verdict,) = receive(mes, 1)
     assert 750 <= verdict.delivery.waited_ms < 60_000
