@@ -285,9 +285,7 @@ class Delivery:
                 )
             return True
         topic = self._topics.replay if lane is Lane.REPLAY else self._topics.verdict
-        if not self._publish(entry.seq, topic, message(entry.body, note), lane):
-            return False
-        return True
+        return self._publish(entry.seq, topic, message(entry.body, note), lane)
 
     def _publish(self, number: int, topic: str, payload: bytes, lane: Lane | None) -> bool:
         key = (topic, number)
