@@ -47,7 +47,9 @@ def test_each_make_target_exists(target: str) -> None:
     assert f"\n{target}:" in (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md", "docs/simulation.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/architecture.md", "docs/simulation.md", "docs/mes-recipes.md"]
+)
 def test_each_local_link_leads_somewhere(page: str) -> None:
     source = ROOT / page
     links = re.findall(r"\]\(([^)#]+)", source.read_text(encoding="utf-8"))
