@@ -29,9 +29,9 @@ from benchmarks.setting import setting, write_result
 from edge_runtime.contracts.manifest import Thresholds
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.contracts.verdict import Outcome, Timings, Verdict
+from edge_runtime.delivery.delivery import Delivery
 from edge_runtime.journal.audit import audit
 from edge_runtime.journal.journal import Entry, Journal
-from edge_runtime.mes.delivery import Delivery
 from edge_runtime.mes.links import open_publisher
 from edge_runtime.mes.private_broker import PrivateBroker
 from edge_runtime.mes.topics import Topics

@@ -27,6 +27,7 @@ from edge_runtime.contracts.journal import JournalHead
 from edge_runtime.contracts.manifest import ModelSpec
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.contracts.verdict import Verdict
+from edge_runtime.delivery.delivery import Delivery
 from edge_runtime.engines.catalogue import open_engine
 from edge_runtime.errors import DiskFullError, EdgeInspectError, StateError
 from edge_runtime.health import HealthLog
@@ -34,7 +35,6 @@ from edge_runtime.inspection import GatedFrame, Inspector, Judgement, gate
 from edge_runtime.journal.journal import Entry, Journal, Retention
 from edge_runtime.mes.base import Mirror, Publisher
 from edge_runtime.mes.credentials import read_credentials
-from edge_runtime.mes.delivery import Delivery
 from edge_runtime.mes.links import open_mirror, open_publisher
 from edge_runtime.mes.topics import Topics
 

@@ -7,7 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
-from edge_runtime.mes.consumer import Consumer
+from edge_runtime.consumer.consumer import Consumer
 
 address, site, state = sys.argv[1:]
 with Consumer(

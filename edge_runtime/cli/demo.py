@@ -17,10 +17,10 @@ from datetime import UTC, datetime
 from edge_runtime.cli.run import stop_on_signals
 from edge_runtime.cli.verdict_table import VerdictTable
 from edge_runtime.config import load_config
+from edge_runtime.consumer.feed import Feed
 from edge_runtime.contracts.health import Health
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.mes.base import Message, Subscriber
-from edge_runtime.mes.feed import Feed
 from edge_runtime.mes.links import open_subscriber
 from edge_runtime.mes.private_broker import PrivateBroker, find_mosquitto
 from edge_runtime.mes.topics import Topics

@@ -12,10 +12,10 @@ from edge_runtime.cli.arguments import add_broker_flags, broker_config
 from edge_runtime.cli.run import stop_on_signals
 from edge_runtime.cli.screen import Screen
 from edge_runtime.cli.verdict_table import VerdictTable, station_line
+from edge_runtime.consumer.consumer import Consumer
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.contracts.verdict import VerdictMessage
 from edge_runtime.errors import UsageError
-from edge_runtime.mes.consumer import Consumer
 from edge_runtime.mes.credentials import read_credentials
 
 NAME = "tail"

@@ -8,8 +8,8 @@ import math
 from dataclasses import dataclass
 from datetime import datetime
 
+from edge_runtime.consumer.feed import Feed
 from edge_runtime.contracts.verdict import Outcome, VerdictMessage
-from edge_runtime.mes.feed import Feed
 
 _COLOURS = {
     Outcome.OK: "32",

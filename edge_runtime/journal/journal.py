@@ -1,7 +1,7 @@
 """Every verdict of a station, on disk: the record, and the outbox of what the broker has not answered.
 
 Owns the numbering, the durability (one transaction with a full sync per batch), the hash chain and
-how long verdicts are kept. It does not publish; `edge_runtime.mes.delivery` does.
+how long verdicts are kept. It does not publish; `edge_runtime.delivery.delivery` does.
 
 The invariants:
 - Verdicts are written once and never changed. What the broker said stands beside them, in `answer`.

@@ -1,1 +1,1 @@
-"""The way to the MES: topics, the MQTT connection, its in-memory stand-in, and delivery."""
+"""The way to the MES: topics, both ends of the MQTT connection, and their in-memory stand-in."""

@@ -97,6 +97,8 @@ class PrivateBroker:
         if self._process is not None:
             if self._process.poll() is None:
                 self._process.send_signal(signal_number)
+                # One that was stopped by a test heeds nothing but SIGKILL until it goes on.
+                self._process.send_signal(signal.SIGCONT)
             self._process.wait()
             self._process = None
 

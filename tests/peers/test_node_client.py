@@ -16,7 +16,7 @@ import pytest
 
 from edge_runtime.contracts.verdict import Lane, VerdictMessage, committed
 from edge_runtime.mes.private_broker import PrivateBroker
-from tests.edge_runtime.mes.scripted_station import TOPICS, ScriptedStation
+from tests.scripted_station import TOPICS, ScriptedStation
 
 RECIPE = Path(__file__).parents[2] / "docs" / "recipes" / "verdicts.cjs"
 PLACES = (os.environ.get("NODE_PATH", ""), "/usr/lib/node_modules", "/usr/local/lib/node_modules")

@@ -21,6 +21,9 @@ from pathlib import Path
 
 from benchmarks.setting import setting, write_json
 from edge_runtime.cameras.sources import parse_source
+from edge_runtime.consumer.bookmark import read_bookmark, write_bookmark
+from edge_runtime.consumer.feed import Feed
+from edge_runtime.consumer.sequence import Sequence
 from edge_runtime.contracts.health import Health
 from edge_runtime.contracts.journal import JournalHead
 from edge_runtime.contracts.replay import ReplayAnswer, ReplayRequest
@@ -33,14 +36,11 @@ from edge_runtime.contracts.verdict import (
     committed,
     message,
 )
+from edge_runtime.delivery.replay import ReplayDesk
 from edge_runtime.errors import EdgeInspectError
 from edge_runtime.journal.audit import read_heads
 from edge_runtime.journal.chain import Head
 from edge_runtime.mes.address import parse_address
-from edge_runtime.mes.bookmark import read_bookmark, write_bookmark
-from edge_runtime.mes.feed import Feed
-from edge_runtime.mes.replay import ReplayDesk
-from edge_runtime.mes.sequence import Sequence
 from edge_runtime.mes.sparkplug.session import EdgeNode, SparkplugSession
 from edge_runtime.mes.topics import Topics
 from tests.sample_verdicts import sample_verdict

@@ -13,7 +13,7 @@ import pytest
 
 from edge_runtime.cli.main import main
 from edge_runtime.mes.private_broker import PrivateBroker
-from tests.edge_runtime.mes.scripted_station import TOPICS, ScriptedStation
+from tests.scripted_station import TOPICS, ScriptedStation
 
 COMMAND = [sys.executable, "-m", "edge_runtime.cli", "tail", "--site", "plant-1"]
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from edge_runtime.cli.screen import Screen
 from edge_runtime.cli.verdict_table import VerdictTable, station_line
+from edge_runtime.consumer.feed import Feed
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.contracts.verdict import DeliveryNote, Lane, Outcome, VerdictMessage, message
-from edge_runtime.mes.feed import Feed
 from edge_runtime.mes.topics import Topics
 from tests.sample_verdicts import sample_verdict
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge_runtime.consumer.feed import Feed
 from edge_runtime.contracts.replay import ReplayAnswer
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.contracts.verdict import DeliveryNote, Lane, message
-from edge_runtime.mes.feed import Feed
 from edge_runtime.mes.topics import Topics, everything_of, matches, station_of
 from tests.sample_verdicts import sample_verdict
 

@@ -13,10 +13,10 @@ import pytest
 from edge_runtime.contracts.replay import ReplayAnswer
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.contracts.verdict import Lane, VerdictMessage, committed
+from edge_runtime.delivery.delivery import Delivery
 from edge_runtime.errors import StateError
 from edge_runtime.journal.journal import Entry, Journal
 from edge_runtime.mes.base import Message
-from edge_runtime.mes.delivery import Delivery
 from edge_runtime.mes.memory import MemoryBroker, MemoryPublisher, MemorySubscriber
 from edge_runtime.mes.topics import Topics
 from edge_runtime.mes.window import Outgoing

@@ -1,9 +1,9 @@
 """When a consumer asks a station: not too early, not twice, not for ever."""
 
+from edge_runtime.consumer.recovery import Patience, Recovery
+from edge_runtime.consumer.sequence import Sequence
 from edge_runtime.contracts.replay import LARGEST_REPLAY, ReplayAnswer, ReplayRequest
 from edge_runtime.contracts.verdict import Lane
-from edge_runtime.mes.recovery import Patience, Recovery
-from edge_runtime.mes.sequence import Sequence
 
 PATIENCE = Patience(grace_s=5.0, backlog_s=60.0, answer_s=10.0, longest_s=300.0)
 

@@ -5,8 +5,8 @@ import hashlib
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge_runtime.consumer.sequence import Sequence, SequenceState, Standing
 from edge_runtime.contracts.verdict import Lane
-from edge_runtime.mes.sequence import Sequence, SequenceState, Standing
 
 A, B, C = "boot-a", "boot-b", "boot-c"
 

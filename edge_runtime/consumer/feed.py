@@ -10,12 +10,12 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from edge_runtime.consumer.recovery import Patience, Recovery
+from edge_runtime.consumer.sequence import Sequence, SequenceState, Standing
 from edge_runtime.contracts.health import Health
 from edge_runtime.contracts.journal import JournalHead
 from edge_runtime.contracts.replay import ReplayAnswer, ReplayRequest
 from edge_runtime.contracts.verdict import VerdictMessage, committed
-from edge_runtime.mes.recovery import Patience, Recovery
-from edge_runtime.mes.sequence import Sequence, SequenceState, Standing
 from edge_runtime.mes.topics import Topics
 from edge_runtime.mes.window import OFFLINE, ONLINE, STOPPED
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.contracts.station_id import StationId
+from edge_runtime.delivery.delivery import Delivery
 from edge_runtime.journal.journal import Journal
 from edge_runtime.mes.base import Message, Subscriber
-from edge_runtime.mes.delivery import Delivery
 from edge_runtime.mes.links import open_publisher, open_subscriber
 from edge_runtime.mes.private_broker import PrivateBroker
 from edge_runtime.mes.topics import Topics

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_runtime.mes.ranges import Ranges
+from edge_runtime.consumer.ranges import Ranges
 
 NUMBERS = st.integers(min_value=0, max_value=40)
 STEPS = st.lists(st.tuples(st.booleans(), NUMBERS, NUMBERS), max_size=40)

@@ -25,14 +25,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from edge_runtime.consumer.bookmark import read_bookmark, write_bookmark
+from edge_runtime.consumer.feed import Feed
+from edge_runtime.consumer.recovery import Patience
+from edge_runtime.consumer.sequence import SequenceState
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.contracts.verdict import VerdictMessage
-from edge_runtime.mes.bookmark import read_bookmark, write_bookmark
 from edge_runtime.mes.credentials import ANONYMOUS, Credentials
-from edge_runtime.mes.feed import Feed
 from edge_runtime.mes.links import open_subscriber
-from edge_runtime.mes.recovery import Patience
-from edge_runtime.mes.sequence import SequenceState
 from edge_runtime.mes.token_bucket import TokenBucket
 from edge_runtime.mes.topics import Topics, everything_of, station_of
 

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
+from edge_runtime.consumer.sequence import SequenceState
 from edge_runtime.contracts.base import Contract
 from edge_runtime.errors import StateError
-from edge_runtime.mes.sequence import SequenceState
 
 _SCHEMA: Literal["edge-inspect/bookmark/1"] = "edge-inspect/bookmark/1"
 

@@ -17,11 +17,11 @@ from datetime import UTC, datetime
 
 from edge_runtime.contracts.replay import ReplayAnswer
 from edge_runtime.contracts.verdict import DeliveryNote, Lane, message
+from edge_runtime.delivery.lanes import LaneReader
+from edge_runtime.delivery.replay import ReplayDesk, ReplayReader
 from edge_runtime.errors import StateError
 from edge_runtime.journal.journal import Entry, Journal
 from edge_runtime.mes.base import Acknowledgement, Message, Publisher
-from edge_runtime.mes.lanes import LaneReader
-from edge_runtime.mes.replay import ReplayDesk, ReplayReader
 from edge_runtime.mes.token_bucket import TokenBucket
 from edge_runtime.mes.topics import Topics
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from edge_runtime.consumer.consumer import Consumer
+from edge_runtime.consumer.recovery import Patience
 from edge_runtime.contracts.journal import JournalHead
 from edge_runtime.contracts.verdict import Lane, VerdictMessage
 from edge_runtime.errors import BrokerError, StateError
-from edge_runtime.mes.consumer import Consumer
 from edge_runtime.mes.private_broker import PrivateBroker
-from edge_runtime.mes.recovery import Patience
-from tests.edge_runtime.mes.scripted_station import TOPICS, ScriptedStation
+from tests.scripted_station import TOPICS, ScriptedStation
 
 IMPATIENT = Patience(grace_s=0.2, backlog_s=0.6, answer_s=2.0, longest_s=2.0)
 
@@ -209,7 +209,7 @@ def test_a_broker_that_restarts_costs_nothing(mosquitto: Callable[..., PrivateBr
 
 KILLED = """
 import os, sys
-from edge_runtime.mes.consumer import Consumer
+from edge_runtime.consumer.consumer import Consumer
 consumer = Consumer(sys.argv[1], site="plant-1", client_id="mes-1")
 print("ready", flush=True)
 for verdict in consumer:

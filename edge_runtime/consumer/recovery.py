@@ -16,9 +16,9 @@ a million numbers lack which it will send by itself; asking for them would send 
 from dataclasses import dataclass
 from typing import Final
 
+from edge_runtime.consumer.sequence import Sequence
 from edge_runtime.contracts.replay import LARGEST_REPLAY, ReplayAnswer, ReplayRequest
 from edge_runtime.contracts.verdict import Lane
-from edge_runtime.mes.sequence import Sequence
 
 _REFUSALS: Final = 3
 _PAUSE_S: Final = 1.0

@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 from edge_runtime.contracts.station_id import StationId
+from edge_runtime.delivery.delivery import Delivery
 from edge_runtime.journal.journal import LARGEST_SEQ, Entry, Journal
-from edge_runtime.mes.delivery import Delivery
 from edge_runtime.mes.links import open_publisher
 from edge_runtime.mes.topics import Topics
 from tests.sample_verdicts import entries

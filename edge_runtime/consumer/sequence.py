@@ -1,7 +1,7 @@
 """What a consumer knows of one station's numbering: which verdicts came, which came twice, which lack.
 
 Values in, values out; one per station, used by one thread. It decides nothing about asking for what
-lacks: see `edge_runtime.mes.recovery`.
+lacks: see `edge_runtime.consumer.recovery`.
 
 **Whose number is it?** A journal that was moved away begins again at 1, and its numbers must not pass
 for repetitions of the old ones. `boot_id` tells them apart: within one journal each run of the daemon
@@ -14,9 +14,9 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
+from edge_runtime.consumer.ranges import Ranges
 from edge_runtime.contracts.base import Contract
 from edge_runtime.contracts.verdict import Lane
-from edge_runtime.mes.ranges import Ranges
 
 _FINGERPRINTS: Final = 4096
 """So many of the last verdicts are remembered by their hash; an older one that comes again is known

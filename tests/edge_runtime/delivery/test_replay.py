@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_runtime.contracts.replay import LARGEST_REPLAY
+from edge_runtime.delivery.replay import LARGEST_PAYLOAD, ReplayDesk
 from edge_runtime.journal.chain import Head
-from edge_runtime.mes.replay import LARGEST_PAYLOAD, ReplayDesk
 
 HEAD = Head(first_seq=11, last_seq=50_000, sha256=bytes(32))
 

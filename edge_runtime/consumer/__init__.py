@@ -1,0 +1,1 @@
+"""The MES's end: each verdict once, and what lacks asked for."""

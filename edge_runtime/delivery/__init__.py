@@ -1,0 +1,1 @@
+"""The station's end of delivery: from the journal to the broker, live verdicts first."""
