@@ -48,14 +48,12 @@ def test_each_make_target_exists(target: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "docs/architecture.md", "docs/simulation.md", "docs/mes-recipes.md"]
+    "page", ["README.md", *(f"docs/{page.name}" for page in sorted((ROOT / "docs").glob("*.md")))]
 )
 def test_each_local_link_leads_somewhere(page: str) -> None:
     source = ROOT / page
     links = re.findall(r"\]\(([^)#]+)", source.read_text(encoding="utf-8"))
-    local = [link for link in links if "://" not in link]
-    assert local
-    for link in local:
+    for link in [link for link in links if "://" not in link]:
         assert (source.parent / link).exists(), link
 
 
