@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,7 @@ from edge_runtime.cli.run import stop_on_signals
 from edge_runtime.cli.screen import Screen
 from edge_runtime.cli.verdict_table import VerdictTable, station_line
 from edge_runtime.consumer.consumer import Consumer
+from edge_runtime.consumer.recovery import Patience
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.contracts.verdict import VerdictMessage
 from edge_runtime.errors import UsageError
@@ -25,7 +27,7 @@ _EPILOG = """\
 examples:
   edge-inspect tail --broker mqtt://mes.local --site plant-1 --station L07-S3
   edge-inspect tail --line L07 --json | jq -r '[.seq, .part_id, .verdict] | @csv'
-  edge-inspect tail --station L07-S3 --from-seq 1000 --count 500 --json > verdicts.jsonl
+  edge-inspect tail --station L07-S3 --from-seq 1000 --to-seq 1499 --json > verdicts.jsonl
   edge-inspect tail --all --client-id mes-1 --state /var/lib/mes/edge-inspect.json
 
 Each verdict is shown once. Gaps are asked for on .../replay/set, which the station grants where its
@@ -34,6 +36,8 @@ Ctrl-C ends with a summary and exit code 0.
 """
 _REDRAW_S: Final = 0.2
 """How often the foot is drawn anew at most."""
+_GRACE_S: Final = 0.5
+"""How long verdicts that were asked for by number may come by themselves before the station is asked."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +51,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     whom.add_argument("--all", action="store_true", help="all stations of the site (the default)")
     parser.add_argument(
         "--from-seq", type=_positive, metavar="N", help="ask for what was sent before, from N on"
+    )
+    parser.add_argument(
+        "--to-seq", type=_positive, metavar="N", help="show them up to N alone, and end with these"
     )
     parser.add_argument(
         "--json", action="store_true", help="one JSON document per line and verdict"
@@ -80,19 +87,51 @@ def run(arguments: argparse.Namespace) -> int:
             from_seq=arguments.from_seq,
             client_id=arguments.client_id,
             state_file=arguments.state,
+            # Whoever names a first verdict waits for it.
+            patience=Patience(grace_s=_GRACE_S) if arguments.from_seq is not None else None,
             on_remark=view.remark,
         ) as consumer,
     ):
         view.begin()
         shown = 0
-        while not stop.is_set() and (arguments.count is None or shown < arguments.count):
+        wanted = _Wanted(
+            station=arguments.station,
+            first=arguments.from_seq,
+            last=arguments.to_seq,
+            count=arguments.count,
+        )
+        while not stop.is_set() and not wanted.complete(consumer, shown):
             verdict = consumer.receive(_REDRAW_S)
-            if verdict is not None:
+            if verdict is not None and wanted.includes(verdict.seq):
                 view.show(verdict)
                 shown += 1
             view.draw_foot(consumer)
         view.end(consumer, shown)
     return 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """Which verdicts are shown, and when these were all."""
+
+    station: str | None
+    first: int | None
+    last: int | None
+    count: int | None
+
+    def includes(self, seq: int) -> bool:
+        return self.last is None or seq <= self.last
+
+    def complete(self, consumer: Consumer, shown: int) -> bool:
+        if self.count is not None and shown >= self.count:
+            return True
+        feed = consumer.stations.get(self.station or "")
+        if self.last is None or self.first is None or feed is None:
+            return False
+        sequence = feed.sequence
+        return sequence.last >= self.last and not any(
+            sequence.missing.within(self.first, self.last)
+        )
 
 
 class _View:
@@ -144,6 +183,10 @@ class _View:
 
 
 def _require_well_formed(arguments: argparse.Namespace) -> None:
+    if arguments.to_seq is not None and (arguments.station is None or arguments.from_seq is None):
+        raise UsageError("--to-seq ends a range: give --station and --from-seq as well")
+    if arguments.to_seq is not None and arguments.to_seq < arguments.from_seq:
+        raise UsageError(f"--to-seq {arguments.to_seq} lies before --from-seq {arguments.from_seq}")
     try:
         StationId.parse(arguments.station or f"{arguments.line or 'L00'}-S0")
     except ValueError as exc:

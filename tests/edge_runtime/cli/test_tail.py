@@ -83,6 +83,8 @@ def test_ctrl_c_ends_with_a_summary_and_exit_code_0(
         (["--site", "plant/1"], 2, "--site"),
         (["--broker", "mqtt://127.0.0.1:1"], 6, "cannot be reached"),
         (["--broker", "memory://tail", "--state", "/dev/null/state"], 7, "cannot read"),
+        (["--to-seq", "9"], 2, "give --station and --from-seq as well"),
+        (["--station", "L07-S3", "--from-seq", "9", "--to-seq", "3"], 2, "--to-seq 3 lies before"),
     ],
 )
 def test_a_users_mistake_is_one_line_and_an_exit_code(
@@ -119,3 +121,23 @@ def test_a_whole_daemon_is_followed_from_its_first_verdict_on(
     replayed = {v["seq"] for v in verdicts if v["delivery"]["lane"] == "replay"}
     assert replayed >= set(range(1, 21))
     assert "asks for verdicts 1 to " in remarks
+
+
+def test_a_range_is_shown_alone_and_ends_the_command(
+    broker: PrivateBroker, make_bundle: Callable[..., Path], tmp_path: Path
+) -> None:
+    daemon = [sys.executable, "-m", "edge_runtime.cli", "--station", "L07-S3", "--site", "plant-1"]
+    daemon += ["--bundle", str(make_bundle()), "--broker", broker.address, "--mqtt-replay"]
+    daemon += ["--state-dir", str(tmp_path), "--source", "simulated:gen3?seed=7&rate=50"]
+    with subprocess.Popen(daemon, stderr=subprocess.PIPE, text=True) as station:
+        try:
+            with tail(broker.address, "--station", "L07-S3", "--count", "20") as process:
+                process.communicate(timeout=30)
+            flags = ["--station", "L07-S3", "--from-seq", "3", "--to-seq", "11", "--json"]
+            with tail(broker.address, *flags) as process:
+                out, remarks = process.communicate(timeout=30)
+        finally:
+            station.terminate()
+            station.communicate(timeout=30)
+    assert process.returncode == 0, remarks
+    assert sorted(json.loads(line)["seq"] for line in out.splitlines()) == list(range(3, 12))
