@@ -281,8 +281,11 @@ class Journal:
         last, key = due[-1]
         after = replace(before, anchor_seq=last, anchor_link=key)
         with self._database.transaction() as writer:
-            acknowledged = "seq <= ? AND seq IN (SELECT seq FROM answer WHERE refusal IS NULL)"
-            pruned = writer.execute(f"DELETE FROM verdict WHERE {acknowledged}", (last,)).rowcount  # noqa: S608
+            pruned = writer.execute(
+                "DELETE FROM verdict WHERE seq IN "
+                "(SELECT seq FROM answer WHERE seq <= ? AND refusal IS NULL)",
+                (last,),
+            ).rowcount
             writer.execute("DELETE FROM answer WHERE seq <= ? AND refusal IS NULL", (last,))
             schema.write_head(after, writer)
         with self._memory:
