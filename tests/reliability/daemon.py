@@ -108,6 +108,14 @@ class Daemon:
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
 
+    def freeze(self) -> None:
+        """SIGSTOP: it stands still in the middle of whatever it does."""
+        os.killpg(self.pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """SIGCONT, after `freeze`; changes nothing where it runs."""
+        os.killpg(self.pid, signal.SIGCONT)
+
     def stop(self, timeout_s: float = 60.0) -> int:
         """SIGTERM, then the exit code; one that does not end in time is killed (-9)."""
         if self.running:

@@ -151,7 +151,8 @@ class Killer:
 
     def _stop_in_order(self) -> None:
         # After a kill of the broker the station may be waiting out its back-off.
-        self._consumer.wait_for_more(20, timeout_s=60.0)
+        enough = self._consumer.last_seq + 20
+        self._consumer.wait(partial(self._goes_on, enough), 60.0)
         self._note_the_end()
         if exit_code := self._daemon.stop():
             self._ended_unasked.append(f"stopped in order, exit code {exit_code}")
