@@ -14,7 +14,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
 from typing import TypeVar
 
 from edge_runtime.batcher import MicroBatcher
@@ -26,11 +25,11 @@ from edge_runtime.contracts.health import Health
 from edge_runtime.contracts.journal import JournalHead
 from edge_runtime.contracts.manifest import ModelSpec
 from edge_runtime.contracts.station_id import StationId
-from edge_runtime.contracts.verdict import Verdict
 from edge_runtime.delivery.delivery import Delivery
 from edge_runtime.engines.catalogue import open_engine
 from edge_runtime.errors import DiskFullError, EdgeInspectError, StateError
 from edge_runtime.health import HealthLog
+from edge_runtime.identity import Identity
 from edge_runtime.inspection import GatedFrame, Inspector, Judgement, gate
 from edge_runtime.journal.journal import Entry, Journal, Retention
 from edge_runtime.mes.base import Mirror, Publisher
@@ -48,21 +47,6 @@ _AWAY_S = 5.0
 """How long a station that stops waits for a broker that is not connected."""
 
 Item = TypeVar("Item")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
-    """What every verdict of one run says about its origin."""
-
-    boot_id: str
-    site: str
-    station: StationId
-    bundle: str
-    model_sha256: str
-    config_sha256: str
-    is_simulated: bool
-    product_id: str | None = None
-    external_recipe_id: str | None = None
 
 
 class Station:
@@ -225,7 +209,10 @@ class Station:
     def _commit(self, judgements: Sequence[Judgement]) -> None:
         """Make verdicts durable; a disk that refuses is tried again until it takes them."""
         first = self._journal.next_seq
-        verdicts = [self._verdict(first + index, item) for index, item in enumerate(judgements)]
+        verdicts = [
+            self._identity.verdict(first + index, item, self._model.decision.thresholds)
+            for index, item in enumerate(judgements)
+        ]
         entries = [Entry(seq=verdict.seq, body=verdict.to_json().encode()) for verdict in verdicts]
         self._health.time_verdicts(
             {first + index: item.frame.arrived for index, item in enumerate(judgements)}
@@ -251,32 +238,6 @@ class Station:
         if self._mirror is not None:
             self._mirror.mirror(verdicts)
         self._delivery.notify()
-
-    def _verdict(self, seq: int, judgement: Judgement) -> Verdict:
-        about, decision = self._identity, judgement.decision
-        return Verdict(
-            seq=seq,
-            result_id=f"{about.boot_id}:{seq}",
-            is_simulated=about.is_simulated,
-            boot_id=about.boot_id,
-            site=about.site,
-            line=about.station.line,
-            station=about.station.station,
-            part_id=judgement.frame.part_id,
-            product_id=about.product_id,
-            external_recipe_id=about.external_recipe_id,
-            internal_recipe_id=about.bundle,
-            captured_at=judgement.frame.captured_at,
-            decided_at=judgement.decided_at,
-            verdict=decision.outcome,
-            label=decision.label,
-            reason=decision.reason,
-            scores=decision.scores,
-            thresholds=self._model.decision.thresholds,
-            model_sha256=about.model_sha256,
-            config_sha256=about.config_sha256,
-            timings_ms=judgement.timings_ms,
-        )
 
     # --- supervision ------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +31,7 @@ from edge_runtime.journal import schema
 from edge_runtime.journal.chain import Head, link
 from edge_runtime.journal.database import Database
 from edge_runtime.journal.guard import EndMark, Reserve
+from edge_runtime.journal.integrity import verified
 
 _LOG = logging.getLogger(__name__)
 
@@ -89,23 +90,24 @@ class Journal:
         """Guards what follows; never held during I/O."""
         self._settled: dict[int, _Answer] = {}
         """Answered and not yet written down."""
-        self._beyond: set[int] = set()
-        """Answered and written down, but above `answered_to`."""
-        self._pending = 0
-        self._refused = 0
         self._closed = False
         self._aged_at = time.monotonic()
         try:
             with self._database.explained("open"):
                 self._end = EndMark(folder / "journal.head")
             try:
-                self._state = self._load()
+                opened = verified(self._database, self._end)
             except BaseException:
                 self._end.close()
                 raise
         except BaseException:
             self._database.close()
             raise
+        self._state = opened.head
+        self._beyond = set(opened.answered_beyond)
+        """Answered and written down, but above `answered_to`."""
+        self._pending = opened.pending
+        self._refused = opened.refused
         self._reserve.take()
 
     @property
@@ -312,74 +314,6 @@ class Journal:
         return pruned > 0
 
     # --- what is in memory -------------------------------------------------------------------------
-
-    def _load(self) -> schema.HeadRow:
-        with self._database.explained("read"):
-            reader = self._database.reader
-            state = schema.read_head(reader)
-            if state is None:
-                raise self._database.damaged("its head is gone or changed")
-            present = self._check_unanswered(state)
-            for seq, at_ms, refusal, mark in reader.execute(
-                "SELECT seq, at, refusal, mark FROM answer WHERE seq > ?", (state.answered_to,)
-            ):
-                if mark != schema.answer_mark(seq, at_ms, refusal) or seq not in present:
-                    raise self._database.damaged(f"the answer to verdict {seq} has changed")
-                self._beyond.add(seq)
-            (self._refused,) = reader.execute(
-                "SELECT count(*) FROM answer WHERE refusal IS NOT NULL"
-            ).fetchone()
-        self._pending = len(present) - len(self._beyond)
-        # Numbers that an older schema deleted on acknowledgement are in nobody's way.
-        self._beyond.update(set(range(state.answered_to + 1, state.anchor_seq + 1)) - present)
-        self._check_end(state)
-        return state
-
-    def _check_unanswered(self, state: schema.HeadRow) -> set[int]:
-        """The numbers above `answered_to`; StateError if one of the chain is missing or changed."""
-        present: set[int] = set()
-        before = max(state.answered_to, state.anchor_seq)
-        newest, expected = self._link_of(before, state), before + 1
-        rows: Iterable[tuple[int, bytes, bytes]] = self._database.reader.execute(
-            # Damage may have made a text of the bytes.
-            "SELECT seq, CAST(sha256 AS BLOB), CAST(body AS BLOB) FROM verdict WHERE seq > ? "
-            "ORDER BY seq",
-            (state.answered_to,),
-        )
-        for seq, key, body in rows:
-            present.add(seq)
-            if seq <= state.anchor_seq:
-                continue
-            newest = link(newest, seq, body)
-            if seq != expected or newest != key:
-                raise self._database.damaged(f"verdict {min(seq, expected)} is gone or changed")
-            expected += 1
-        if expected != state.last_seq + 1 or newest != state.last_link:
-            raise self._database.damaged(
-                f"verdicts from {expected} to {state.last_seq} are gone or changed"
-            )
-        return present
-
-    def _check_end(self, state: schema.HeadRow) -> None:
-        mark = self._end.read()
-        if mark is not None:
-            last_seq, key = mark
-            known = self._link_of(last_seq, state)
-            if last_seq > state.last_seq or (known and known != key):
-                raise self._database.damaged(
-                    f"it ends with verdict {state.last_seq}, but {self._end.path.name} has seen "
-                    f"another verdict {last_seq}"
-                )
-        self._end.write(state.last_seq, state.last_link)
-
-    def _link_of(self, seq: int, state: schema.HeadRow) -> bytes:
-        """A verdict's link in the chain; empty where the chain does not hold it."""
-        if seq == state.anchor_seq:
-            return state.anchor_link
-        row = self._database.reader.execute(
-            "SELECT sha256 FROM verdict WHERE seq = ?", (seq,)
-        ).fetchone()
-        return bytes(row[0]) if row and seq > state.anchor_seq else b""
 
     def _noted(self) -> tuple["dict[int, _Answer]", schema.HeadRow]:
         with self._memory:
