@@ -178,10 +178,11 @@ class Journal:
             )
             _write_down(settled, writer)
             schema.write_head(after, writer)
-        self._became(before, after, settled, appended=len(entries))
-        # The verdicts are safe: a mark that stays behind only watches over less.
+        # Before anybody can read and publish them, so that a published number is never used again. The
+        # verdicts are safe already: a mark that stays behind only watches over less.
         with suppress(OSError):
             self._end.write(after.last_seq, newest)
+        self._became(before, after, settled, appended=len(entries))
 
     # --- the delivery's side -----------------------------------------------------------------------
 
@@ -193,7 +194,7 @@ class Journal:
             rows = self._database.reader.execute(
                 "SELECT seq, body FROM verdict WHERE seq > ? AND seq <= ? AND NOT EXISTS "
                 "(SELECT 1 FROM answer WHERE answer.seq = verdict.seq) ORDER BY seq",
-                (max(after, state.answered_to), up_to),
+                (max(after, state.answered_to), min(up_to, state.last_seq)),
             )
             with closing(rows):
                 for seq, body in rows:

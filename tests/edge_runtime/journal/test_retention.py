@@ -163,3 +163,20 @@ def test_an_end_mark_left_behind_by_a_power_cut_does_no_harm(tmp_path: Path) -> 
         (tmp_path / "journal.head").write_bytes(behind)
         with closing(Journal(tmp_path)) as journal:
             assert journal.next_seq == 9
+
+
+def test_no_verdict_can_be_read_before_the_end_mark_knows_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[Entry, ...]] = []
+    with closing(Journal(tmp_path)) as journal:
+        write = journal._end.write
+
+        def slow_write(seq: int, link_: bytes) -> None:
+            seen.append(journal.unanswered(0, 10))
+            write(seq, link_)
+
+        monkeypatch.setattr(journal._end, "write", slow_write)
+        journal.append(entries(1, 2))
+        assert seen == [()]
+        assert [entry.seq for entry in journal.unanswered(0, 10)] == [1, 2]
