@@ -1,20 +1,16 @@
 """Errors of the top floor, each with the exit code a command ends with.
 
 EdgeInspectError (edge_runtime.errors)
-|- DatasetError      exit 20  a manifest, folder or class that cannot be learned from as it is
+|- DatasetError      exit 20  a data set that cannot be learned from as it is (of optimize.errors)
 |- WeightsError      exit 21  a backbone that is unknown, or initial weights that do not fit it
 |- RunError          exit 22  a run folder: missing, taken, damaged, or of other settings
 |- DivergenceError   exit 23  the loss became NaN or infinite
 |- ExportError       exit 24  the exported model does not answer like the trained one
+|- UnmetError        exit 25  no thresholds meet the bounds that were asked for
 """
 
 from edge_runtime.errors import EdgeInspectError
-
-
-class DatasetError(EdgeInspectError):
-    """The data set cannot be read, or cannot be split so that every class is both taught and tested."""
-
-    exit_code = 20
+from optimize.errors import DatasetError as DatasetError
 
 
 class WeightsError(EdgeInspectError):
@@ -39,3 +35,9 @@ class ExportError(EdgeInspectError):
     """The exported model and the trained one disagree."""
 
     exit_code = 24
+
+
+class UnmetError(EdgeInspectError):
+    """The validation images do not show that any thresholds keep the required bounds."""
+
+    exit_code = 25

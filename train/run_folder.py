@@ -55,6 +55,16 @@ class RunFolder:
         """`augmentation.png`: what the network sees of some images."""
         return self.path / "augmentation.png"
 
+    @property
+    def calibration(self) -> Path:
+        """`calibration.json`: the decision rule, and the evidence that it was chosen by."""
+        return self.path / "calibration.json"
+
+    @property
+    def curve(self) -> Path:
+        """`calibration.svg`: recall and false positives along the threshold."""
+        return self.path / "calibration.svg"
+
     def create(self) -> None:
         """Make the folder; raises RunError when it holds another run already."""
         if self.record.exists():

@@ -14,10 +14,11 @@ examples:
   train export runs/first --out runs/first.onnx
   train export runs/tiles --out tiles.onnx --ok-label no_defect --ok-label polished
 
-Temperature and thresholds are chosen on the run's validation images: a part is a defect from the lowest
-score that at most 1 % of good parts reach; it is for review from a lower score where that finds more
-defects for at most 2 % of good parts. Wrong labels count like right ones: where one good part in fifty
-is a defect in truth, 1 % cannot be met without missing most defects. Next: optimize build.
+Temperature and thresholds are what train calibrate found. Where it was not run, or where a limit is
+named here, they are chosen on the run's validation images without bounds: a part is a defect from the
+lowest score that at most 1 % of good parts reach; it is for review from a lower score where that finds
+more defects for at most 2 % of good parts. Wrong labels count like right ones: where one good part in
+fifty is a defect in truth, 1 % cannot be met without missing most defects. Next: optimize build.
 """
 
 
@@ -41,16 +42,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             f"--{flag}",
             type=float,
-            default=default,
             metavar="SHARE",
-            help=f"largest share of good validation parts {what} (default: %(default)s)",
+            help=f"largest share of good validation parts {what} (default: {default}); named, it "
+            "overrides train calibrate",
         )
 
 
 def run(arguments: argparse.Namespace) -> int:
     if not arguments.out.parent.is_dir():
         raise UsageError(f"--out {arguments.out}: there is no folder {arguments.out.parent}")
-    limits = Limits(false_positives=arguments.false_positives, reviews=arguments.reviews)
+    limits = _limits(arguments.false_positives, arguments.reviews)
     from train.export import export_run
     from train.run import Means
     from train.run_folder import RunFolder
@@ -68,6 +69,17 @@ def run(arguments: argparse.Namespace) -> int:
         f"{exported.path}: validation {exported.validation.summary()}; defect from "
         f"{rule.thresholds.defect_from:.4f}, review from {rule.thresholds.review_from:.4f}, "
         f"temperature {rule.temperature:.3f}; ONNX Runtime agrees on {exported.compared} images "
-        f"(logits within {exported.difference:.1e})"
+        f"(logits within {exported.difference:.1e})\n"
+        f"decision rule: {exported.model.provenance['decision']}"
     )
     return 0
+
+
+def _limits(false_positives: float | None, reviews: float | None) -> Limits | None:
+    """None where none is named."""
+    if false_positives is None and reviews is None:
+        return None
+    return Limits(
+        false_positives=LIMITS.false_positives if false_positives is None else false_positives,
+        reviews=LIMITS.reviews if reviews is None else reviews,
+    )

@@ -7,24 +7,25 @@ import sys
 from collections.abc import Sequence
 
 from edge_runtime.cli.program import Program
-from train.cli import evaluate, export, fit, simulate
+from train.cli import calibrate, evaluate, export, fit, index, simulate
 
 _EPILOG = """\
-from labelled crops to a model, in four commands:
+from labelled crops to a model, in five commands:
   train simulate --generation gen3 --count 2000 --out runs/gen3 --seed 1
   train fit --data-dir runs/gen3 --output runs/first
+  train calibrate runs/first
   train export runs/first --out runs/first.onnx
   train evaluate runs/first.onnx --data-dir runs/exam
 
 exit codes: 0 done, 2 usage, 5 engine, 8 model file, 20 data set, 21 weights, 22 run folder,
-            23 diverged, 24 export, 130 interrupted
+            23 diverged, 24 export, 25 bounds not met, 130 interrupted
 """
 
 PROGRAM = Program(
     name="train",
     description="Teach an inspection model from labelled crops and export it to ONNX.",
     epilog=_EPILOG,
-    commands=(simulate, fit, export, evaluate),
+    commands=(simulate, index, fit, calibrate, export, evaluate),
     on_interrupt="interrupted; a run goes on from its last finished epoch with --resume",
 )
 
