@@ -8,7 +8,7 @@ and timed here is what runs on the line.
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -33,10 +33,12 @@ from edge_runtime.errors import EngineError
 from optimize import calibrate, gates, latency, package, quantize, report
 from optimize.calibrate import Method
 from optimize.comparison import Answers, answer
-from optimize.dataset import Fault, Folder, Image, open_folder, read_images
+from optimize.dataset import Dataset, open_dataset
 from optimize.errors import CalibrationError, GateFailed, ModelError
 from optimize.gates import GateResult
 from optimize.graph import FloatModel, read_model, simplify
+from optimize.images import Fault, Image, read_images
+from optimize.manifest import Columns, Condition
 
 FLOAT = "float32"
 INT8 = "int8"
@@ -74,6 +76,10 @@ class Order:
     threads: tuple[int, ...]
     """Thread counts to measure; everything else runs with the first."""
     latency_samples: int
+    columns: Columns = field(default_factory=Columns)
+    """Of the manifests of both."""
+    where: tuple[Condition, ...] = ()
+    """Rows of both manifests that are meant."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +98,7 @@ class Built:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Calibration:
     named: str
-    folder: Folder
+    dataset: Dataset
     images: tuple[Image, ...]
 
     @property
@@ -172,14 +178,14 @@ def _check_runs(model: FloatModel) -> None:
 
 
 def _read_calibration(order: Order, spec: ModelSpec, watch: Watch) -> _Calibration:
-    folder = open_folder(order.calibration)
-    chosen = calibrate.thin([entry.label for entry in folder.entries])
-    if len(chosen) < len(folder.entries):
-        watch.note(f"calibrating on {len(chosen)} of {len(folder.entries)} images, evenly spread")
-    thinned = replace(folder, entries=tuple(folder.entries[index] for index in chosen))
+    dataset = open_dataset(order.calibration, order.columns, order.where)
+    chosen = calibrate.thin([sample.label for sample in dataset.samples])
+    if len(chosen) < len(dataset.samples):
+        watch.note(f"calibrating on {len(chosen)} of {len(dataset.samples)} images, evenly spread")
+    thinned = replace(dataset, samples=tuple(dataset.samples[index] for index in chosen))
     images: list[Image] = []
     faults: list[Fault] = []
-    with watch.stage("reading calibration images", len(thinned.entries)) as advanced:
+    with watch.stage("reading calibration images", len(thinned.samples)) as advanced:
         for item in read_images(thinned, spec.input):
             if isinstance(item, Image):
                 images.append(item)
@@ -194,7 +200,7 @@ def _read_calibration(order: Order, spec: ModelSpec, watch: Watch) -> _Calibrati
         )
     for concern in calibrate.concerns([image.label for image in images], spec.labels):
         watch.note(f"warning: {concern}")
-    return _Calibration(named=thinned.named(), folder=folder, images=tuple(images))
+    return _Calibration(named=thinned.named(), dataset=dataset, images=tuple(images))
 
 
 def _quantise(
@@ -241,8 +247,8 @@ def _compare(
     calibration: _Calibration,
     engines: Mapping[str, InferenceEngine],
     watch: Watch,
-) -> tuple[str, Folder, Answers]:
-    """Name of the data, the folder it lies in, and what every variant says about it."""
+) -> tuple[str, Dataset, Answers]:
+    """Name of the data, the data set it is of, and what every variant says about it."""
     if order.validation is None:
         if order.int8:
             watch.note(
@@ -251,18 +257,18 @@ def _compare(
             )
         with watch.stage("comparing verdicts", len(calibration.images)) as advanced:
             answers = answer(calibration.images, engines, len(spec.labels), advanced)
-        return f"calibration: {calibration.named}", calibration.folder, answers
-    folder = open_folder(order.validation)
-    strange = sorted({entry.label or "(none)" for entry in folder.entries} - set(spec.labels))
+        return f"calibration: {calibration.named}", calibration.dataset, answers
+    dataset = open_dataset(order.validation, order.columns, order.where)
+    strange = sorted({label or "(none)" for label in dataset.labels} - set(spec.labels))
     if strange:
         raise CalibrationError(
             f"{order.validation} has labels the model does not know: {', '.join(strange)}; "
             f"it knows {', '.join(spec.labels)}"
         )
-    with watch.stage("comparing verdicts", len(folder.entries)) as advanced:
-        answers = answer(read_images(folder, spec.input), engines, len(spec.labels), advanced)
+    with watch.stage("comparing verdicts", len(dataset.samples)) as advanced:
+        answers = answer(read_images(dataset, spec.input), engines, len(spec.labels), advanced)
     _note_faults(order.validation, answers.faults, watch)
-    return folder.named(), folder, answers
+    return dataset.named(), dataset, answers
 
 
 def _judge(order: Order, spec: ModelSpec, answers: Answers, watch: Watch) -> GateResult:
@@ -302,7 +308,7 @@ def _accuracy(
 def _golden(
     folder: Path,
     spec: ModelSpec,
-    images: Folder,
+    images: Dataset,
     answers: Answers,
     engines: Mapping[str, InferenceEngine],
 ) -> tuple[GoldenFrame, ...]:

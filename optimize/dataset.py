@@ -1,148 +1,198 @@
-"""Folders of labelled images, as calibration and validation read them.
+"""A labelled data set: a manifest, tar shards or class folders, read by whoever needs labelled images.
 
-A folder either holds `manifest.csv` with the columns `path` and `label` (and, where it likes, `sha256`,
-which is then verified) or one sub-folder per class. Files are decoded and resized by the runtime's own
-code. A file that cannot be used becomes a `Fault` beside the images: whoever reads counts it, nothing is
-dropped in silence. Images come one at a time, so a validation set need not fit into memory.
+Owns the choice between the three, class folders, and access to an image's bytes wherever they lie. What
+a table or a shard may hold is the business of `optimize.manifest` and `optimize.shards`; pixels that of
+`optimize.images`; what training needs beyond is asked for there.
 """
 
-import csv
 import hashlib
-from collections.abc import Iterator, Sequence
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
-from edge_runtime.contracts.frame import Pixels
-from edge_runtime.contracts.manifest import InputSpec
-from edge_runtime.decoding import Undecodable, decode
-from edge_runtime.preprocessing import fit
-from optimize.errors import CalibrationError
+from edge_runtime.errors import UsageError
+from optimize import shards
+from optimize.errors import DatasetError
+from optimize.manifest import Columns, Condition, Sample, read_table
 
 MANIFEST = "manifest.csv"
-_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})
+MANIFESTS = (MANIFEST, "manifest.parquet")
+"""What is looked for in a folder, in this order."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One file of a folder, not yet looked at."""
-
-    path: str
-    """Relative to the folder, with forward slashes."""
-    label: str
-    """Class name; empty where nobody labelled it."""
-    sha256: str
-    """What the manifest says of the file's content; empty where it says nothing."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Folder:
-    """What a folder lists."""
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """Images under one root, in the order of the manifest, or of their names."""
 
     root: Path
-    entries: tuple[Entry, ...]
+    samples: tuple[Sample, ...]
+    unlabelled: tuple[str, ...] = ()
+    """Paths of images that were left out for want of a label."""
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """Class names, sorted: the order of a model's outputs."""
+        return tuple(sorted({sample.label for sample in self.samples}))
+
+    @cached_property
+    def counts(self) -> Mapping[str, int]:
+        """Images of each class, in the order of `labels`."""
+        counter = Counter(sample.label for sample in self.samples)
+        return {label: counter[label] for label in self.labels}
+
+    def file(self, index: int) -> Path:
+        """Where the image of that index lies; within a shard, the path goes on behind the shard."""
+        return self.root / self.samples[index].path
+
+    def read(self, index: int) -> bytes:
+        """The encoded image, from its file or its shard; raises OSError, or DatasetError for a shard."""
+        return read_encoded(self.root, self.samples[index].path)
+
+    def without(self, indices: Iterable[int]) -> Self:
+        """The data set less those samples."""
+        left_out = frozenset(indices)
+        return replace(
+            self, samples=tuple(s for i, s in enumerate(self.samples) if i not in left_out)
+        )
 
     def pick(self, paths: Sequence[str]) -> Self:
-        """The same folder with these entries only, in the order asked for."""
-        by_path = {entry.path: entry for entry in self.entries}
-        return replace(self, entries=tuple(by_path[path] for path in paths))
+        """The same data set with these samples only, in the order asked for."""
+        by_path = {sample.path: sample for sample in self.samples}
+        return replace(self, samples=tuple(by_path[path] for path in paths))
 
     def named(self) -> str:
         """Name and content hash, `validation sha256:0123456789ab`: what a record is filed under."""
         digest = hashlib.sha256()
-        for entry in sorted(self.entries, key=lambda entry: entry.path):
-            file = self.root / entry.path
-            content = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else "missing"
-            digest.update(f"{content} {entry.label} {entry.path}\n".encode())
+        for sample in sorted(self.samples, key=lambda sample: sample.path):
+            try:
+                content = hashlib.sha256(read_encoded(self.root, sample.path)).hexdigest()
+            except FileNotFoundError:
+                content = "missing"
+            digest.update(f"{content} {sample.label} {sample.path}\n".encode())
         return f"{self.root.resolve().name} sha256:{digest.hexdigest()[:12]}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Image:
-    """A file that could be read, at the model's input size."""
+def open_dataset(
+    place: Path, columns: Columns | None = None, where: Sequence[Condition] = ()
+) -> Dataset:
+    """All samples of a folder or a manifest, labelled or not, their files there or not.
 
-    path: str
-    label: str
-    pixels: Pixels
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """A file that could not be used, and why."""
-
-    path: str
-    reason: str
+    Raises DatasetError when there is nothing to list.
+    """
+    place = locate(place)
+    return Dataset(root=root_of(place), samples=tuple(read_rows(place, columns, where)))
 
 
-def open_folder(root: Path) -> Folder:
-    """List a folder of labelled images; raises CalibrationError when there is nothing to list."""
-    if not root.is_dir():
-        raise CalibrationError(
-            f"no folder at {root}: give one with {MANIFEST} or one sub-folder of images per class"
+def locate(place: Path, manifest: str | None = None) -> Path:
+    """What lists the images: the manifest that was named or found in the folder, else the folder."""
+    if manifest is not None:
+        return place / manifest
+    return next((place / name for name in MANIFESTS if (place / name).is_file()), place)
+
+
+def root_of(place: Path) -> Path:
+    """The folder that the paths of a place's samples are relative to."""
+    return place if place.is_dir() else place.parent
+
+
+def read_rows(
+    place: Path,
+    columns: Columns | None = None,
+    where: Sequence[Condition] = (),
+    *,
+    complete: bool = False,
+) -> Iterator[Sample]:
+    """The samples of a manifest, a shard, a folder of shards or class folders, one at a time.
+
+    `complete` asks for a label and a group for each of them. Raises DatasetError, or UsageError for
+    columns and conditions where there is no table.
+    """
+    if place.is_file() and place.suffix != shards.SUFFIX:
+        yield from read_table(place, columns, where, complete=complete)
+        return
+    if where or columns not in {None, Columns()}:
+        raise UsageError(
+            f"{place} has no {MANIFEST}, so --where and the column flags have nothing to work on: "
+            "name the file with --manifest"
         )
+    if not place.exists():
+        raise DatasetError(
+            f"no folder at {place}: give one with {MANIFEST}, tar shards, or a sub-folder per class"
+        )
+    found = False
+    listed = shards_of(place)
+    parts = (
+        [shards.read_shard(shard, complete=complete) for shard in listed]
+        if listed
+        else [_class_folders(place)]
+    )
+    for part in parts:
+        for sample in part:
+            found = True
+            yield sample
+    if not found:
+        raise DatasetError(
+            f"{place} holds no images: it has neither a {MANIFEST} nor class folders (one folder of "
+            "images per class), nor samples in tar shards"
+        )
+
+
+def shards_of(place: Path) -> list[Path]:
+    """The tar shards that a place consists of."""
+    if place.is_file():
+        return [place] if place.suffix == shards.SUFFIX else []
+    return sorted(place.glob(f"*{shards.SUFFIX}"))
+
+
+def empty_class_folders(root: Path) -> list[Path]:
+    """Class folders without any file."""
+    return [
+        folder
+        for folder in sorted(root.iterdir())
+        if folder.is_dir() and not folder.name.startswith(".") and not any(_files(folder))
+    ]
+
+
+def read_encoded(root: Path, path: str) -> bytes:
+    """The bytes of the image at a sample's path; raises OSError, or DatasetError for a bad shard."""
+    found = shards.find_shard(root, path)
+    return shards.read_member(*found) if found else (root / path).read_bytes()
+
+
+def has_image(root: Path, path: str) -> bool:
+    """Whether there is a file, or a member of a shard, at a sample's path."""
+    found = shards.find_shard(root, path)
+    return shards.has_member(*found) if found else (root / path).is_file()
+
+
+def _class_folders(root: Path) -> Iterator[Sample]:
+    """Every file that is not hidden, labelled by its folder; what is no image shows when it is decoded.
+
+    Of the files beside the class folders, images alone count, and have no label.
+    """
     try:
-        entries = _listed(root) if (root / MANIFEST).exists() else _found(root)
+        for file in _files(root):
+            path = Path(file).relative_to(root).as_posix()
+            folder, slash, _ = path.partition("/")
+            if slash or Path(path).suffix.lower() in shards.IMAGE_SUFFIXES:
+                yield Sample(path=path, label=folder if slash else "", group=path)
     except OSError as exc:
-        raise CalibrationError(f"{exc.filename or root} cannot be read: {exc.strerror}") from exc
-    if not entries:
-        raise CalibrationError(
-            f"{root} holds no images: expected {MANIFEST} or one sub-folder of images per class"
+        raise DatasetError(f"{exc.filename or root} cannot be read: {exc.strerror}") from exc
+
+
+def _files(folder: Path | str) -> Iterator[str]:
+    """Files below the folder, ordered by name; only the names of folders on the way are kept."""
+    with os.scandir(folder) as entries:
+        found = sorted(
+            (entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith(".")
         )
-    return Folder(root=root, entries=entries)
-
-
-def read_images(folder: Folder, spec: InputSpec) -> Iterator[Image | Fault]:
-    """Every entry in order, one at a time: an Image at the size of `spec`, or the Fault it has."""
-    for entry in folder.entries:
-        try:
-            data = (folder.root / entry.path).read_bytes()
-        except OSError as exc:
-            yield Fault(path=entry.path, reason=exc.strerror or "unreadable")
-            continue
-        if entry.sha256 and hashlib.sha256(data).hexdigest() != entry.sha256:
-            yield Fault(path=entry.path, reason="its sha256 differs from the manifest's")
-            continue
-        try:
-            pixels = fit(decode(data), spec)
-        except Undecodable as exc:
-            yield Fault(path=entry.path, reason=str(exc))
-            continue
-        yield Image(path=entry.path, label=entry.label, pixels=pixels)
-
-
-def _listed(root: Path) -> tuple[Entry, ...]:
-    manifest = root / MANIFEST
-    try:
-        with manifest.open(encoding="utf-8", newline="") as lines:
-            reader = csv.DictReader(lines, strict=True)
-            missing = {"path", "label"} - set(reader.fieldnames or ())
-            if missing:
-                raise CalibrationError(
-                    f"{manifest} lacks the column {', '.join(sorted(missing))}: "
-                    "its first line must name at least path,label"
-                )
-            return tuple(_entry(manifest, reader.line_num, row) for row in reader)
-    except (UnicodeDecodeError, csv.Error) as exc:
-        raise CalibrationError(f"{manifest} is not a CSV file in UTF-8: {exc}") from exc
-
-
-def _entry(manifest: Path, line: int, row: dict[str, str | None]) -> Entry:
-    path = row["path"] or ""
-    inside = manifest.parent.resolve()
-    # A NUL is the one character that no path may hold.
-    if not path or "\0" in path or not (inside / path).resolve().is_relative_to(inside):
-        raise CalibrationError(
-            f"{manifest} line {line}: path {path!r} must name a file within the folder"
-        )
-    return Entry(path=path, label=row["label"] or "", sha256=(row.get("sha256") or "").lower())
-
-
-def _found(root: Path) -> tuple[Entry, ...]:
-    files = sorted(
-        file for file in root.rglob("*") if file.is_file() and file.suffix.lower() in _SUFFIXES
-    )
-    relative = [file.relative_to(root) for file in files]
-    return tuple(
-        Entry(path=path.as_posix(), label=path.parts[0] if len(path.parts) > 1 else "", sha256="")
-        for path in relative
-    )
+    for name, is_folder in found:
+        path = os.path.join(folder, name)  # noqa: PTH118 - a Path for each of a million names is slow
+        if is_folder:
+            yield from _files(path)
+        else:
+            yield path

@@ -5,6 +5,7 @@ EdgeInspectError
 |- CalibrationError   exit 9    calibration or validation images cannot be used
 |- GateFailed         exit 10   the quantised model changes too many verdicts
 |- PackageError       exit 11   the bundle cannot be written where it was asked for
+|- DatasetError       exit 20   a data set that cannot be read; train raises it as well
 """
 
 from edge_runtime.errors import EdgeInspectError
@@ -17,7 +18,7 @@ class ModelError(EdgeInspectError):
 
 
 class CalibrationError(EdgeInspectError):
-    """A folder of calibration or validation images holds nothing usable."""
+    """Calibration or validation images can be read, and are of no use."""
 
     exit_code = 9
 
@@ -32,3 +33,9 @@ class PackageError(EdgeInspectError):
     """A bundle cannot be written: the folder exists, is not writable, or the disk is full."""
 
     exit_code = 11
+
+
+class DatasetError(EdgeInspectError):
+    """A data set cannot be read, or not used as it is: its manifest, shards, folders or classes."""
+
+    exit_code = 20

@@ -119,10 +119,11 @@ def _network(settings: Settings, labels: Sequence[str]) -> nn.Module:
 
 def _describe(images: ImageStore, settings: Settings) -> str:
     counts = ", ".join(f"{label} {count}" for label, count in images.dataset.counts.items())
-    bad = len(images.quarantined)
+    bad, unlabelled = len(images.quarantined), len(images.dataset.unlabelled)
+    beside = f"{unlabelled} lie beside the class folders and " if unlabelled else ""
     return (
-        f"{settings.source.data_dir}: {len(images)} images ({counts}); "
-        f"{bad} could not be decoded{' and are listed in quarantine.csv' if bad else ''}"
+        f"{settings.source.data_dir}: {len(images)} images ({counts}); {beside}"
+        f"{bad} could not be decoded{' and are listed in quarantine.csv' if bad + unlabelled else ''}"
     )
 
 
@@ -154,7 +155,7 @@ def _record(
             label: Counts(train=taught[label], validation=held_back[label])
             for label in task.images.dataset.labels
         },
-        quarantined=len(task.images.quarantined),
+        quarantined=len(task.images.quarantined) + len(task.images.dataset.unlabelled),
         device=str(machine.device),
         threads=torch.get_num_threads(),
         versions={"python": platform.python_version()} | {n: version(n) for n in _RECORDED},
@@ -166,7 +167,8 @@ def _write_data_files(folder: RunFolder, task: Task) -> None:
     write_csv(
         folder.quarantine,
         ("path", "label", "reason"),
-        [(bad.path, bad.label, bad.reason) for bad in task.images.quarantined],
+        [(path, "", "no label: it lies beside the class folders") for path in dataset.unlabelled]
+        + [(bad.path, bad.label, bad.reason) for bad in task.images.quarantined],
     )
     write_csv(
         folder.split,

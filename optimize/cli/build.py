@@ -7,7 +7,7 @@ from pathlib import Path
 from optimize import latency, package, report
 from optimize.builder import INT8, Built, Order, build
 from optimize.calibrate import Method
-from optimize.cli.arguments import positive, share
+from optimize.cli.arguments import columns, conditions, configure_columns, positive, share
 from optimize.cli.progress import Progress
 
 NAME = "build"
@@ -39,7 +39,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="DIR",
-        help="images that int8 is fitted to: manifest.csv, or one sub-folder per class",
+        help="images that int8 is fitted to: a folder with manifest.csv, manifest.parquet, tar shards "
+        "or a sub-folder per class; or the manifest itself",
     )
     parser.add_argument(
         "--validation",
@@ -47,6 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="labelled images to compare verdicts on (default: the calibration images)",
     )
+    configure_columns(parser.add_argument_group("columns", "of the manifests of both"))
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="where the bundle goes; see below"
     )
@@ -96,6 +98,8 @@ def run(arguments: argparse.Namespace) -> int:
             max_flips=arguments.max_flips,
             threads=tuple(arguments.threads),
             latency_samples=arguments.latency_samples,
+            columns=columns(arguments),
+            where=conditions(arguments),
         ),
         Progress(),
     )

@@ -13,7 +13,7 @@ examples:
   optimize bench bundles/weld-seam/1.0.0
 
 exit codes: 0 done, 1 other, 2 usage, 3 bundle, 5 engine, 8 model, 9 calibration or validation images,
-10 gate failed, 11 bundle cannot be written, 130 interrupted
+10 gate failed, 11 bundle cannot be written, 20 data set, 130 interrupted
 """
 
 PROGRAM = Program(

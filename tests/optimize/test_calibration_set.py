@@ -11,15 +11,16 @@ from edge_runtime.contracts.manifest import InputSpec
 from edge_runtime.decoding import decode
 from edge_runtime.simulation.generations import LABELS
 from optimize.calibration_set import draw, write
-from optimize.dataset import Image, open_folder, read_images
+from optimize.dataset import open_dataset
 from optimize.errors import PackageError
+from optimize.images import Image, read_images
 
 SHIPPED = Path(__file__).parents[2] / "calibration_data"
 
 
 def test_a_drawn_set_is_read_back_whole(tmp_path: Path) -> None:
     size = write(tmp_path / "set", count=6, seed=3)
-    images = list(read_images(open_folder(tmp_path / "set"), InputSpec()))
+    images = list(read_images(open_dataset(tmp_path / "set"), InputSpec()))
     assert all(isinstance(image, Image) for image in images)
     assert [image.label for image in images if isinstance(image, Image)] == list(LABELS)
     assert size == sum(path.stat().st_size for path in (tmp_path / "set").glob("*/*.jpg"))
@@ -47,8 +48,8 @@ def test_a_set_that_is_there_is_never_overwritten(tmp_path: Path) -> None:
 
 
 def test_the_set_in_the_repository_is_whole_balanced_and_small() -> None:
-    folder = open_folder(SHIPPED)
+    folder = open_dataset(SHIPPED)
     images = list(read_images(folder, InputSpec()))
     assert all(isinstance(image, Image) for image in images)
-    assert Counter(entry.label for entry in folder.entries) == dict.fromkeys(LABELS, 16)
-    assert sum((SHIPPED / entry.path).stat().st_size for entry in folder.entries) < 2_500_000
+    assert Counter(entry.label for entry in folder.samples) == dict.fromkeys(LABELS, 16)
+    assert sum((SHIPPED / entry.path).stat().st_size for entry in folder.samples) < 2_500_000

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from optimize.manifest import Columns
 from train.cli.main import main
 from train.data.augment import Augmentation
-from train.data.manifest import Columns, Source
+from train.data.manifest import Source
 from train.loop import Machine
 from train.recipe import Recipe
 from train.record import Settings

@@ -1,98 +1,27 @@
-"""What a data set is, and how one is read: a CSV manifest, or plain class folders.
+"""What training asks of a data set beyond `optimize.dataset`: each image labelled, grouped and there.
 
-Owns the rows: paths, labels, groups. It opens no image; `train.data.stream` does, and quarantines what
-does not decode. Nothing is skipped here without a word: a row is taken, filtered by a condition that the
-user wrote, or an error.
+Owns where a run's labelled images are (`Source`) and those demands. Opens no image; `train.data.stream`
+does, and quarantines what does not decode.
 """
 
-import csv
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
-from typing import Self
 
-from edge_runtime.errors import UsageError
+from optimize.dataset import (
+    MANIFEST,
+    Dataset,
+    empty_class_folders,
+    has_image,
+    locate,
+    read_rows,
+    root_of,
+)
+from optimize.manifest import Columns, Condition, Sample
 from train.errors import DatasetError
 
-MANIFEST = "manifest.csv"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """One labelled image."""
-
-    path: str
-    """Relative to the data set's root, with forward slashes; absolute paths stay as they are."""
-    label: str
-    group: str
-    """What must not be torn apart by a split: the part's serial number, or the file itself."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Dataset:
-    """Labelled images under one root, in the order of the manifest or of their names."""
-
-    root: Path
-    samples: tuple[Sample, ...]
-
-    @cached_property
-    def labels(self) -> tuple[str, ...]:
-        """Class names, sorted: the order of a model's outputs."""
-        return tuple(sorted({sample.label for sample in self.samples}))
-
-    @cached_property
-    def counts(self) -> Mapping[str, int]:
-        """Images of each class, in the order of `labels`."""
-        counter = Counter(sample.label for sample in self.samples)
-        return {label: counter[label] for label in self.labels}
-
-    def file(self, index: int) -> Path:
-        """Where the image of that index lies."""
-        return self.root / self.samples[index].path
-
-    def without(self, indices: Iterable[int]) -> "Dataset":
-        """The data set less those samples."""
-        left_out = frozenset(indices)
-        kept = (sample for i, sample in enumerate(self.samples) if i not in left_out)
-        return Dataset(root=self.root, samples=tuple(kept))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Columns:
-    """Names of the manifest's columns. Several may name the same column: a group of one's own path
-    makes every image a part of its own."""
-
-    path: str = "path"
-    label: str = "label"
-    group: str = "group"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
-    """`COLUMN=VALUE` or `COLUMN!=VALUE`: which rows are wanted."""
-
-    column: str
-    value: str
-    equal: bool
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read the text form; raises UsageError that names the expected form."""
-        column, sign, value = text.partition("=")
-        equal = not column.endswith("!")
-        column = column.removesuffix("!").strip()
-        if not sign or not column:
-            raise UsageError(f"--where {text!r}: expected COLUMN=VALUE or COLUMN!=VALUE")
-        return cls(column=column, value=value.strip(), equal=equal)
-
-    def holds(self, row: Mapping[str, str]) -> bool:
-        """Whether the row is wanted."""
-        return (row[self.column].strip() == self.value) == self.equal
-
-    def __str__(self) -> str:
-        return f"{self.column}{'=' if self.equal else '!='}{self.value}"
+_NAMED = 3
+"""Files that a message names; the rest are counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,111 +46,68 @@ class Source:
 def read_dataset(
     root: Path, manifest: str | None, columns: Columns, where: Sequence[Condition]
 ) -> Dataset:
-    """Read `root/manifest`, else `root/manifest.csv` if it exists, else the class folders of `root`.
+    """Read `root/manifest`, else the manifest, the tar shards or the class folders of `root`.
 
     Raises DatasetError or UsageError with one line that says what is wrong and how to mend it.
     """
     if not root.is_dir():
         raise DatasetError(f"no folder {root}: --data-dir wants the folder that holds the images")
-    file = root / (manifest or MANIFEST)
-    if manifest is not None or file.is_file():
-        return read_manifest(file, columns, where)
-    if where or columns != Columns():
-        raise UsageError(
-            f"{root} has no {MANIFEST}, so --where and the column flags have nothing to work on: "
-            "name the file with --manifest"
-        )
-    return read_class_folders(root)
+    return _read(locate(root, manifest), columns, where)
 
 
 def read_manifest(file: Path, columns: Columns, where: Sequence[Condition] = ()) -> Dataset:
-    """Read a CSV manifest; paths in it are relative to its own folder."""
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream, restval="")
-            names = list(reader.fieldnames or ())
-            _require_columns(file, names, columns, where)
-            rows = list(reader)
-    except OSError as exc:
-        raise DatasetError(f"cannot read the manifest {file}: {exc.strerror}") from exc
-    except (csv.Error, UnicodeDecodeError) as exc:
-        raise DatasetError(f"{file} is not a CSV file in UTF-8: {exc}") from exc
-    samples: list[Sample] = []
-    seen: dict[str, int] = {}
-    for number, row in enumerate(rows, start=2):
-        if not all(condition.holds(row) for condition in where):
-            continue
-        sample = Sample(
-            path=row[columns.path].strip(),
-            label=row[columns.label].strip(),
-            group=row[columns.group].strip(),
-        )
-        if not sample.path or not sample.label or not sample.group:
-            raise DatasetError(
-                f"{file} row {number}: path, label and group must not be empty, got "
-                f"{sample.path!r}, {sample.label!r}, {sample.group!r}; fill it in or delete the row"
-            )
-        if sample.path in seen:
-            raise DatasetError(
-                f"{file} rows {seen[sample.path]} and {number} both name {sample.path}: delete one"
-            )
-        seen[sample.path] = number
-        samples.append(sample)
-    if not samples:
-        conditions = " and ".join(map(str, where))
-        raise DatasetError(
-            f"{file} has no rows{f' where {conditions}' if where else ''} (of {len(rows)}): "
-            "check the conditions and the file"
-        )
-    dataset = Dataset(root=file.parent, samples=tuple(samples))
-    _require_files(dataset, file)
-    return dataset
+    """Read a CSV or Parquet manifest; paths in it are relative to its own folder."""
+    return _read(file, columns, where)
 
 
 def read_class_folders(root: Path) -> Dataset:
-    """Read `root/LABEL/**`: the label is the folder's name, each file a group of its own.
-
-    Every file that is not hidden counts as an image; what is none is quarantined at decoding.
-    """
-    samples = []
-    for folder in sorted(root.iterdir()):
-        if not folder.is_dir() or folder.name.startswith("."):
-            continue
-        files = [
-            file.relative_to(root).as_posix()
-            for file in sorted(folder.rglob("*"))
-            if file.is_file() and not file.name.startswith(".")
-        ]
-        if not files:
-            raise DatasetError(f"class folder {folder} is empty: add images to it or remove it")
-        samples += [Sample(path=file, label=folder.name, group=file) for file in files]
-    if not samples:
-        raise DatasetError(
-            f"{root} has neither a {MANIFEST} nor class folders (one folder of images per class)"
-        )
-    return Dataset(root=root, samples=tuple(samples))
+    """Read `root/LABEL/**`: the label is the folder's name, each file a group of its own."""
+    return _read(root, Columns(), ())
 
 
-def _require_columns(
-    file: Path, names: Sequence[str], columns: Columns, where: Sequence[Condition]
-) -> None:
-    wanted = {
-        columns.path: "--path-column",
-        columns.label: "--label-column",
-        columns.group: "--group-column",
-    } | {condition.column: "--where" for condition in where}
-    for column, flag in wanted.items():
-        if column not in names:
+class Presence:
+    """Counts samples without an image while they pass by."""
+
+    def __init__(self, root: Path) -> None:
+        self.missing = 0
+        self._root = root
+        self._seen = 0
+        self._first: list[str] = []
+
+    def watch(self, samples: Iterable[Sample]) -> Iterator[Sample]:
+        """The same samples, each looked for."""
+        for sample in samples:
+            self._seen += 1
+            if not has_image(self._root, sample.path):
+                self.missing += 1
+                self._first += [sample.path][: _NAMED - len(self._first)]
+            yield sample
+
+    def require(self, place: Path) -> None:
+        """Raise DatasetError when an image was missing."""
+        if self.missing:
             raise DatasetError(
-                f"{file} has no column {column!r}, it has {', '.join(names) or 'none'}: "
-                f"name the right one with {flag}"
+                f"{place} names {self.missing} of {self._seen} files that do not exist, "
+                f"first {', '.join(self._first)}: paths are relative to {self._root}"
             )
 
 
-def _require_files(dataset: Dataset, manifest: Path) -> None:
-    missing = [s.path for i, s in enumerate(dataset.samples) if not dataset.file(i).is_file()]
-    if missing:
+def _read(place: Path, columns: Columns, where: Sequence[Condition]) -> Dataset:
+    if place.is_dir():
+        for folder in empty_class_folders(place):
+            raise DatasetError(f"class folder {folder} is empty: add images to it or remove it")
+    presence = Presence(root_of(place))
+    samples: list[Sample] = []
+    unlabelled: list[str] = []
+    for sample in presence.watch(read_rows(place, columns, where, complete=True)):
+        if sample.label:
+            samples.append(sample)
+        else:
+            unlabelled.append(sample.path)
+    presence.require(place)
+    if not samples:
         raise DatasetError(
-            f"{manifest} names {len(missing)} of {len(dataset.samples)} files that do not exist, "
-            f"first {', '.join(missing[:3])}: paths are relative to {dataset.root}"
+            f"{place} has {len(unlabelled)} images, none in a class folder: sort them into one folder "
+            "per class, or name their manifest with --manifest"
         )
+    return Dataset(root=root_of(place), samples=tuple(samples), unlabelled=tuple(unlabelled))

@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
 from edge_runtime.errors import UsageError
-from train.data.manifest import Dataset
+from optimize.dataset import Dataset
 from train.errors import DatasetError
 
 TRAIN, VALIDATION = "train", "validation"

@@ -23,8 +23,8 @@ from edge_runtime.contracts.frame import Pixels
 from edge_runtime.contracts.manifest import InputSpec
 from edge_runtime.decoding import Undecodable, decode
 from edge_runtime.preprocessing import fit
+from optimize.dataset import Dataset
 from train.data.augment import Augmentation
-from train.data.manifest import Dataset
 from train.errors import DatasetError
 
 _BATCHES_AHEAD = 2
@@ -197,7 +197,7 @@ def _decode(dataset: Dataset, index: int, size: InputSpec) -> _Decoded:
 
 def _read(dataset: Dataset, index: int) -> bytes:
     try:
-        return dataset.file(index).read_bytes()
+        return dataset.read(index)
     except OSError as exc:
         raise DatasetError(f"cannot read {dataset.file(index)}: {exc.strerror}") from exc
 

@@ -3,9 +3,8 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.errors import UsageError
+from optimize.manifest import Columns, Condition
 from train.data.manifest import (
-    Columns,
-    Condition,
     Source,
     read_class_folders,
     read_dataset,

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_runtime.errors import UsageError
-from train.data.manifest import Dataset, Sample
+from optimize.dataset import Dataset
+from optimize.manifest import Sample
 from train.data.split import split_dataset
 from train.errors import DatasetError
 

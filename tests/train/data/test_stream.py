@@ -8,8 +8,9 @@ import pytest
 from edge_runtime.contracts.manifest import InputSpec
 from edge_runtime.decoding import decode
 from edge_runtime.preprocessing import fit
+from optimize.dataset import Dataset
 from train.data.augment import Augmentation
-from train.data.manifest import Dataset, read_class_folders
+from train.data.manifest import read_class_folders
 from train.data.stream import BatchStream, ImageStore, open_images
 from train.errors import DatasetError
 
