@@ -6,6 +6,7 @@ EdgeInspectError (edge_runtime.errors)
 |- RunError          exit 22  a run folder: missing, taken, damaged, or of other settings
 |- DivergenceError   exit 23  the loss became NaN or infinite
 |- ExportError       exit 24  the exported model does not answer like the trained one
+|- UnmetError        exit 25  no thresholds meet the bounds that were asked for
 """
 
 from edge_runtime.errors import EdgeInspectError
@@ -34,3 +35,9 @@ class ExportError(EdgeInspectError):
     """The exported model and the trained one disagree."""
 
     exit_code = 24
+
+
+class UnmetError(EdgeInspectError):
+    """The validation images do not show that any thresholds keep the required bounds."""
+
+    exit_code = 25

@@ -5,7 +5,6 @@ DequantizeLinear, output `logits` (N, classes) float32, N free; weights within t
 its metadata. The file is compared with the network on real validation images before it takes its name.
 """
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,18 +19,14 @@ from torch import nn
 from edge_runtime import policy
 from edge_runtime.contracts.manifest import MODEL_SPEC_KEY, InputSpec, ModelSpec
 from edge_runtime.engines.catalogue import open_engine
-from optimize.dataset import Dataset
 from optimize.graph import INPUT, OUTPUT, read_model
-from optimize.manifest import Sample
-from train import backbones, decide
-from train.data.split import VALIDATION
-from train.data.stream import BatchStream, ImageStore, open_images
-from train.errors import DatasetError, ExportError, RunError
+from train import calibration, decide
+from train.errors import ExportError
 from train.evaluate import Metrics, measure
-from train.loop import predict
 from train.record import RunRecord, read_record, resolve_ok_labels
 from train.run import Means
 from train.run_folder import RunFolder, written_aside
+from train.validation import answer
 
 OPSET = 20
 TOLERANCE = 1e-3
@@ -39,6 +34,7 @@ TOLERANCE = 1e-3
 Logits = npt.NDArray[np.float32]
 _COMPARED = 64
 """Validation images that are compared, spread over the whole."""
+_BATCH = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,45 +55,42 @@ def export_run(
     means: Means,
     *,
     ok_labels: Sequence[str] | None = None,
-    limits: decide.Limits = decide.LIMITS,
+    limits: decide.Limits | None = None,
     command: str = "",
 ) -> Exported:
-    """Choose the decision rule on the validation side and write the model to `target`.
+    """Write the model to `target` with the run's calibration as its decision rule.
 
-    Raises ExportError when the file would answer unlike the network; nothing is written then.
+    Where the run has none, or `limits` are named, the rule is chosen on the validation side by point
+    estimates. Raises ExportError when the file would answer unlike the network, UnmetError when the
+    calibration found no rule, RunError when it was made for others; nothing is written then.
     """
     record = read_record(folder)
-    settings, labels = record.settings, record.labels
-    size = InputSpec(height=settings.recipe.img_size, width=settings.recipe.img_size)
-    weights = backbones.load_best(folder)
-    network = backbones.build(settings.model, len(labels), [size])
-    network.load_state_dict(weights)
-    images = _validation_images(folder, record, size, means)
-    machine = means.machine(amp=False)
-    with machine.workers:
-        everything = range(len(images))
-        logits = predict(network.to(machine.device), images, everything, size, machine)
-        chosen = everything[:: -(-len(images) // _COMPARED)]
-        stream = BatchStream(
-            store=images, order=chosen, batch_size=8, size=size, pool=machine.workers
-        )
-        frames = [batch.frames for batch in stream]
-    truth = np.array([labels.index(sample.label) for sample in images.dataset.samples], np.int64)
-    good = resolve_ok_labels(record.ok_labels if ok_labels is None else ok_labels, labels)
+    good = resolve_ok_labels(record.ok_labels if ok_labels is None else ok_labels, record.labels)
+    calibrated = calibration.usable(folder, good) if limits is None else None
+    rule = calibrated.rule if calibrated else None
+    held_out = answer(folder, record, means)
+    limits = limits or decide.LIMITS
     model = ModelSpec(
-        labels=labels,
-        input=size,
-        decision=decide.choose(logits, truth, labels, good, limits),
-        provenance=_provenance(record, command),
+        labels=record.labels,
+        input=held_out.images.size,
+        decision=rule
+        or decide.choose(held_out.logits, held_out.truth, record.labels, good, limits),
+        provenance=_provenance(record, command)
+        | {"decision": calibrated.describe() if calibrated else decide.describe(limits)},
     )
+    chosen = range(0, len(held_out.images), -(-len(held_out.images) // _COMPARED))
+    frames = [
+        np.stack([held_out.images[i] for i in chosen[start : start + _BATCH]])
+        for start in range(0, len(chosen), _BATCH)
+    ]
     with written_aside(target) as aside:
-        onnx.save_model(build_graph(network.cpu(), model), aside)
+        onnx.save_model(build_graph(held_out.network.cpu(), model), aside)
         # The next command's own check: what it refuses should not be written.
-        difference = compare(aside, read_model(aside).spec, frames, logits[chosen])
+        difference = compare(aside, read_model(aside).spec, frames, held_out.logits[chosen])
     return Exported(
         path=target,
         model=model,
-        validation=measure(logits, truth, model),
+        validation=measure(held_out.logits, held_out.truth, model),
         difference=difference,
         compared=len(chosen),
     )
@@ -198,31 +191,6 @@ def _forget_origin(graph: onnx.GraphProto) -> None:
     ):
         del noted.metadata_props[:]
         noted.ClearField("doc_string")
-
-
-def _validation_images(
-    folder: RunFolder, record: RunRecord, size: InputSpec, means: Means
-) -> ImageStore:
-    """What the run held back, as `split.csv` lists it."""
-    try:
-        with folder.split.open(encoding="utf-8", newline="") as file:
-            rows = [row for row in csv.DictReader(file) if row["side"] == VALIDATION]
-        samples = tuple(
-            Sample(path=row["path"], label=row["label"], group=row["group"]) for row in rows
-        )
-    except (OSError, KeyError, csv.Error) as exc:
-        raise RunError(f"cannot read {folder.split}: {exc}") from exc
-    dataset = Dataset(root=record.settings.source.root, samples=samples)
-    if dataset.labels != record.labels:
-        raise RunError(f"{folder.split} does not belong to {folder.record}: other classes")
-    images = open_images(dataset, size, workers=means.workers, memory_limit=means.cache_bytes)
-    if images.quarantined:
-        bad = images.quarantined[0]
-        raise DatasetError(
-            f"{bad.path} could be decoded when the run was started, now: {bad.reason}; "
-            "put the data back as it was"
-        )
-    return images
 
 
 def _provenance(record: RunRecord, command: str) -> dict[str, str]:
