@@ -1,0 +1,72 @@
+"""`train index`: one manifest of a data set, whatever its layout."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from optimize.cli.arguments import columns, conditions, configure_columns
+
+NAME = "index"
+HELP = "write the manifest of class folders, a table or tar shards"
+
+_EPILOG = """\
+examples:
+  # class folders; the manifest lies in the folder or above it, since its paths lead downwards
+  train index crops --out crops/manifest.parquet
+
+  # any CSV file, by the names of its columns
+  train index tiles/rows.csv --path-column file --label-column class --group-column tile_group \\
+              --where mixed_label_tile=0 --out tiles/data.parquet
+
+  # tar shards with KEY.jpg and KEY.cls or KEY.json (label, group, line, station, ...)
+  train index shards --out shards/manifest.parquet
+  train fit --data-dir shards --output runs/first
+
+The columns are path (or shard and key), label, group, line, station, captured_at, generation and sha256.
+Rows pass one by one: a million need no more memory than a thousand, but for 8 bytes each to find paths
+that are named twice. Classes that cannot be split are said on standard error.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _EPILOG
+    parser.add_argument(
+        "source",
+        type=Path,
+        metavar="FOLDER",
+        help="folder of classes or of *.tar, or with a manifest; or a .csv, .parquet or .tar file",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="manifest to write: .parquet or .csv",
+    )
+    configure_columns(parser.add_argument_group("columns", "of a CSV or Parquet file"))
+    parser.add_argument(
+        "--no-look",
+        action="store_true",
+        help="do not look whether the images are there; train fit will",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from train.data.index import write_index  # pyarrow takes its time to load
+
+    with tqdm(unit="row", unit_scale=True, file=sys.stderr, disable=None, leave=False) as bar:
+        indexed = write_index(
+            arguments.source,
+            arguments.out,
+            columns=columns(arguments),
+            where=conditions(arguments),
+            look=not arguments.no_look,
+            progress=bar.update,
+        )
+    for concern in indexed.concerns():
+        print(f"warning: {concern}", file=sys.stderr)
+    print(indexed.summary())
+    return 0
