@@ -43,6 +43,8 @@ class Kill(StrEnum):
     """The broker stands still for a moment first, so verdicts are on their way when the station dies."""
     BROKER = "broker"
     BOTH = "both"
+    BROKER_WHILE_AWAY = "broker while the consumer is away"
+    """What it took and acknowledged meanwhile, and has not written down, dies with it."""
 
 
 DURABLE = "autosave_on_changes true"
@@ -50,7 +52,7 @@ DURABLE = "autosave_on_changes true"
 REPLAYING = {"EDGE_INSPECT_MQTT_REPLAY": "true"}
 """Environment of a station that sends verdicts again on request."""
 OF_THE_STATION = (Kill.STATION, Kill.STATION_MID_SEND)
-OF_THE_BROKER = (Kill.BROKER, Kill.BOTH)
+OF_THE_BROKER = (Kill.BROKER, Kill.BOTH, Kill.BROKER_WHILE_AWAY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +113,12 @@ class Killer:
         return consumer.last_seq > known or not self._daemon.running
 
     def _kill(self, kind: Kill) -> None:
+        if kind is Kill.BROKER_WHILE_AWAY:
+            with self._consumer.away():
+                time.sleep(self._random.uniform(0.2, 0.8))
+                self._broker.kill()
+                self._broker.start()
+            return
         if kind is Kill.STATION_MID_SEND:
             os.kill(self._broker.pid, signal.SIGSTOP)
             time.sleep(self._random.uniform(0.0, 0.2))
@@ -212,7 +220,8 @@ def main() -> None:
         parts = arguments.kills // arguments.part
         plan = [((OF_THE_STATION, OF_THE_BROKER)[n % 2], arguments.part) for n in range(parts)]
         lost, began = 0, time.monotonic()
-        with PrivateBroker(persistence=True, extra_config=DURABLE) as broker:
+        # It writes down once a second, so that it has something to lose.
+        with PrivateBroker(persistence=True) as broker:
             station = Station(
                 folder=Path(folder),
                 broker=broker.address,

@@ -34,6 +34,7 @@ def test_what_a_killed_broker_has_lost_is_had_again_on_request(
     sys.stdout.write(f"{outcome}\n")
     assert outcome.faults == ()
     assert outcome.kills_while_parts_flowed >= 5
+    assert outcome.lost_by_the_broker, "there was something to ask for"
 
 
 @pytest.mark.parametrize(
