@@ -181,6 +181,25 @@ def test_corrupt_calibration_files_are_counted_and_named(
     assert "only 12 calibration images" in err
 
 
+def test_the_columns_of_any_table_serve_and_conditions_choose_its_rows(
+    model_file: Path, make_folder: MakeFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = make_folder("data", per_class=4)
+    rows = [f"{f.relative_to(root)},{f.parent.name},{f.stem}" for f in sorted(root.glob("*/*"))]
+    (root / "tiles.csv").write_text("\n".join(["file,class,number", *rows, "gone.png,violet,99"]))
+    words = ["build", str(model_file), *QUICK, "--out", str(tmp_path / "out")]
+    flags = ["--path-column", "file", "--label-column", "class", "--where", "number!=99"]
+    both = [
+        word for f in ("--calibration", "--validation") for word in (f, str(root / "tiles.csv"))
+    ]
+    assert main([*words, *both, *flags]) == 0
+    accuracy = open_bundle(tmp_path / "out" / "weld-seam").manifest.variants[0].accuracy
+    assert accuracy is not None
+    assert accuracy.images == 12
+    assert main([*words, "--version", "2.0.0", *both, *flags[:2]]) == 20
+    assert "no column 'label', it has file, class, number" in capsys.readouterr().err
+
+
 def test_a_calibration_set_of_one_class_is_warned_of(
     build: Callable[..., int],
     make_folder: MakeFolder,

@@ -1,3 +1,4 @@
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,24 @@ def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
 def test_column_flags_without_a_manifest_are_refused(folder_of_images: Path) -> None:
     with pytest.raises(UsageError, match="nothing to work on"):
         read_dataset(folder_of_images, None, COLUMNS, ())
+
+
+def test_images_beside_the_class_folders_are_left_out_and_counted(tmp_path: Path) -> None:
+    write(tmp_path, "", "x/1.png", "y/1.png", "overview.png", "notes.txt").unlink()
+    dataset = read_class_folders(tmp_path)
+    assert dataset.counts == {"x": 1, "y": 1}
+    assert dataset.unlabelled == ("overview.png",)
+
+
+def test_images_without_any_class_folder_are_refused(tmp_path: Path) -> None:
+    write(tmp_path, "", "1.png", "2.png").unlink()
+    with pytest.raises(DatasetError, match="has 2 images, none in a class folder"):
+        read_class_folders(tmp_path)
+
+
+def test_a_shard_that_lacks_a_named_key_is_a_missing_file(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "0.tar", "w") as archive:
+        archive.addfile(tarfile.TarInfo("1.jpg"))
+    manifest = write(tmp_path, "shard,key,label,group\n0.tar,1.jpg,x,g\n0.tar,2.jpg,x,g\n")
+    with pytest.raises(DatasetError, match=r"names 1 of 2 files .* first 0\.tar/2\.jpg"):
+        read_manifest(manifest, Columns())
