@@ -48,15 +48,8 @@ class Consumer:
         self._waits_ms = (math.inf, 0.0)
         self._heard_at = time.monotonic()
         self._states: deque[State] = deque(maxlen=10_000)
-        self._client = paho.Client(
-            CallbackAPIVersion.VERSION2, client_id="strict-mes", protocol=MQTTProtocolVersion.MQTTv5
-        )
-        if user is not None:
-            self._client.username_pw_set(*user)
-        self._client.reconnect_delay_set(min_delay=0.1, max_delay=0.5)
-        self._client.on_connect = self._on_connect
-        self._client.on_subscribe = self._on_subscribe
-        self._client.on_message = self._on_message
+        self._user = user
+        self._client = self._new_client()
 
     # --- what it has --------------------------------------------------------------------------------
 
@@ -164,12 +157,13 @@ class Consumer:
     @contextmanager
     def away(self) -> Iterator[None]:
         """Gone from the broker for the length of the block, which keeps the session."""
-        self._client.disconnect()
-        self._client.loop_stop()
+        self._leave()
         try:
             yield
         finally:
             self._subscribed.clear()
+            # paho's client leaks sockets when its loop is started a second time.
+            self._client = self._new_client()
             self.__enter__()
 
     def __enter__(self) -> Self:
@@ -188,6 +182,21 @@ class Consumer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._leave()
+
+    def _new_client(self) -> paho.Client:
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2, client_id="strict-mes", protocol=MQTTProtocolVersion.MQTTv5
+        )
+        if self._user is not None:
+            client.username_pw_set(*self._user)
+        client.reconnect_delay_set(min_delay=0.1, max_delay=0.5)
+        client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
+        client.on_message = self._on_message
+        return client
+
+    def _leave(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
         # Callbacks tie client and consumer into a cycle, and the client owns sockets.

@@ -27,10 +27,11 @@ def test_a_station_killed_at_random_loses_no_verdict(
 
 
 def test_what_a_killed_broker_has_lost_is_had_again_on_request(
-    station: Callable[..., Station], broker: PrivateBroker
+    station: Callable[..., Station], mosquitto: Callable[..., PrivateBroker]
 ) -> None:
-    replaying = station(environment=REPLAYING)
-    (outcome,) = run(replaying, broker, [(OF_THE_BROKER, 10)], seed=6)
+    forgetful = mosquitto(persistence=True)
+    replaying = station(broker=forgetful.address, environment=REPLAYING)
+    (outcome,) = run(replaying, forgetful, [(OF_THE_BROKER, 10)], seed=6)
     sys.stdout.write(f"{outcome}\n")
     assert outcome.faults == ()
     assert outcome.kills_while_parts_flowed >= 5
