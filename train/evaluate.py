@@ -102,7 +102,7 @@ def confusion(
     return flat.reshape(classes, classes)
 
 
-def macro_f1(counts: npt.NDArray[np.int64]) -> float:
+def macro_f1(counts: npt.NDArray[np.int64] | npt.NDArray[np.float64]) -> float:
     """Mean F1 over the classes that occur as truth or as answer; 0 for an empty matrix."""
     hits = counts.diagonal()
     involved = counts.sum(axis=0) + counts.sum(axis=1)

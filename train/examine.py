@@ -12,6 +12,7 @@ from train.data.manifest import Source
 from train.data.stream import BatchStream, open_images
 from train.errors import DatasetError
 from train.evaluate import Metrics, measure
+from train.intervals import Figure, figures
 
 _BATCH = 8
 """Larger batches are slower in ONNX Runtime on one thread."""
@@ -22,11 +23,18 @@ class Examined:
     """What an examination found."""
 
     metrics: Metrics
+    figures: tuple[Figure, ...]
+    """With intervals."""
+    groups: int
+    defect_rate: float
+    """Share of the images that are defective, as labelled."""
     undecodable: int
     """Images that were left out."""
 
 
-def examine(model_file: Path, source: Source, *, engine: str, threads: int) -> Examined:
+def examine(
+    model_file: Path, source: Source, *, engine: str, threads: int, confidence: float = 0.95
+) -> Examined:
     """Run every image through the engine and decide by the model's own rule.
 
     Raises DatasetError when the data has a class that the model does not know.
@@ -50,5 +58,14 @@ def examine(model_file: Path, source: Source, *, engine: str, threads: int) -> E
             logits = np.concatenate([runner.infer(batch.frames) for batch in stream])
     finally:
         runner.close()
-    truth = np.array([model.labels.index(s.label) for s in images.dataset.samples], np.int64)
-    return Examined(metrics=measure(logits, truth, model), undecodable=len(images.quarantined))
+    samples = images.dataset.samples
+    truth = np.array([model.labels.index(sample.label) for sample in samples], np.int64)
+    groups = [sample.group for sample in samples]
+    defective = [sample.label not in model.decision.ok_labels for sample in samples]
+    return Examined(
+        metrics=measure(logits, truth, model),
+        figures=figures(logits, truth, groups, model, confidence=confidence),
+        groups=len(set(groups)),
+        defect_rate=sum(defective) / len(defective),
+        undecodable=len(images.quarantined),
+    )

@@ -43,19 +43,28 @@ class HeldOut:
 
 def answer(folder: RunFolder, record: RunRecord, means: Means) -> HeldOut:
     """Load the best weights and run them over the validation side."""
-    side = record.settings.recipe.img_size
-    size = InputSpec(height=side, width=side)
-    weights = backbones.load_best(folder)
-    network = backbones.build(record.settings.model, len(record.labels), [size])
-    network.load_state_dict(weights)
-    images = _validation_images(folder, record, size, means)
+    network = load_network(folder, record)
+    images = _validation_images(folder, record, _size(record), means)
     everything = range(len(images))
     machine = means.machine(amp=False)
     with machine.workers:
-        logits = predict(network.to(machine.device), images, everything, size, machine)
+        logits = predict(network.to(machine.device), images, everything, images.size, machine)
     return HeldOut(
         network=network, images=images, logits=logits, truth=classes_of(images, everything)
     )
+
+
+def load_network(folder: RunFolder, record: RunRecord) -> nn.Module:
+    """The run's backbone with its best weights; raises WeightsError when there are none yet."""
+    weights = backbones.load_best(folder)
+    network = backbones.build(record.settings.model, len(record.labels), [_size(record)])
+    network.load_state_dict(weights)
+    return network
+
+
+def _size(record: RunRecord) -> InputSpec:
+    side = record.settings.recipe.img_size
+    return InputSpec(height=side, width=side)
 
 
 def _validation_images(

@@ -55,6 +55,15 @@ def test_evaluate_prints_figures_and_what_it_left_out(
     assert lines[0].endswith("30 images")
     assert lines[1] == "1 image could not be decoded and was left out"
     assert lines[2].split()[0] == "truth"
+    table = {line[:26].strip(): line[26:].split() for line in lines}
+    for figure in ("macro F1", "defect recall", "false positives", "calibration error"):
+        value, low, _, high, _ = table[figure]
+        assert 0 <= float(low) <= float(value) <= float(high) <= 1
+    assert table["recall crack"][-1] == "10"
+    assert table["figure"][-2:] == ["(30", "groups)"]
+    assert "of 1,800,000 modules a month, 66.67% of them defective:" in lines
+    assert lines[-3].startswith("  scrapped though good: ")
+    assert lines[-2].startswith("  escaped though defective: ")
 
 
 FIT = ["fit", "--model", "test_efficientnet", "--initial-weights", "scratch", "--img-size", "32"]
@@ -115,6 +124,10 @@ def test_a_users_mistake_is_one_line_and_an_exit_code(
             "--reviews 2.0: expected a share",
         ),
         (["evaluate", "none.onnx", "--data-dir", "."], 8, "no model at none.onnx"),
+        (["evaluate", "x", "--data-dir", ".", "--confidence", "1"], 2, "--confidence 1.0"),
+        (["evaluate", "x", "--data-dir", ".", "--defect-rate", "2"], 2, "--defect-rate 2.0"),
+        (["calibrate", "nowhere"], 22, "is not a run folder"),
+        (["calibrate", "x", "--min-recall", "2"], 2, "--min-recall 2.0"),
     ],
 )
 def test_export_and_evaluate_name_what_is_missing(
