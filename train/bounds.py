@@ -5,11 +5,11 @@ that are no shares. Arrays in, values out; what is counted is the business of th
 
 Images of one group (the crops of one module) resemble each other, so n of them say less than n modules.
 How much less is not estimated here: where few errors were seen, so are few pairs of them, and a measured
-design effect then claims too much (Korn and Graubard 1998 covered 0.91 in place of 0.95 with 150 groups
-of 5). Images of one group are taken to be wholly alike instead, the worst there is, which leaves
-(sum m)^2 / sum m^2 independent trials of groups of m images (Kish 1965, section 8.2): exact where a
-group goes right or wrong as one, cautious elsewhere. It supposes that a group's size says nothing of
-its outcome.
+design effect then claims too much (Korn and Graubard 1998 held in 0.90 of samples in place of 0.95 with
+150 groups of 1 to 9 images: docs/results/bounds-coverage.json). Images of one group are taken to be
+wholly alike instead, the worst there is, which leaves (sum m)^2 / sum m^2 independent trials of groups
+of m images (Kish 1965, section 8.2): exact where a group goes right or wrong as one, cautious elsewhere.
+It supposes that a group's size says nothing of its outcome.
 """
 
 import math
