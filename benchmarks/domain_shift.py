@@ -27,7 +27,7 @@ from edge_runtime.contracts.manifest import InputSpec
 from edge_runtime.decoding import decode
 from edge_runtime.simulation.generations import GENERATIONS, LABELS
 from edge_runtime.simulation.line import SimulatedLine
-from train.backbones import IMAGENET, build, load_initial, normalise
+from train.fitting.backbones import IMAGENET, build, load_initial, normalise
 
 BACKBONE = "tf_efficientnet_lite0"
 TEACH_SEED, EXAM_SEED = 1, 2

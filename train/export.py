@@ -20,13 +20,14 @@ from edge_runtime import policy
 from edge_runtime.contracts.manifest import MODEL_SPEC_KEY, InputSpec, ModelSpec
 from edge_runtime.engines.catalogue import open_engine
 from optimize.graph import INPUT, OUTPUT, read_model
-from train import calibration, decide
+from train.decision import calibration, decide
 from train.errors import ExportError
-from train.evaluate import Metrics, measure
-from train.record import RunRecord, read_record, resolve_ok_labels
-from train.run import Means
-from train.run_folder import RunFolder, written_aside
-from train.validation import answer
+from train.figures.counts import Metrics, measure
+from train.fitting.record import RunRecord, read_record, resolve_ok_labels
+from train.fitting.run import Means
+from train.fitting.validation import answer
+from train.run_folder import RunFolder
+from train.written_aside import written_aside
 
 OPSET = 20
 TOLERANCE = 1e-3

@@ -1,13 +1,7 @@
-"""The folder of one training run: which files it has, and how they are written.
-
-Every file is written aside and then renamed, so that a reader, a crash or a full disk finds the old file
-or the new one and never half of one. What the files say is the business of those who write them.
+"""The folder of one training run: which files it has. What they say is the business of those who write
+them.
 """
 
-import csv
-import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,31 +69,3 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as exc:
             raise RunError(f"cannot make the run folder {self.path}: {exc.strerror}") from exc
-
-
-@contextmanager
-def written_aside(target: Path) -> Iterator[Path]:
-    """A path beside `target` to write to; it takes the target's name when the block succeeds.
-
-    Raises RunError in place of an OSError (disk full, no permission); the old file then stays.
-    """
-    aside = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        yield aside
-        with aside.open("rb") as written:
-            os.fsync(written.fileno())
-        aside.replace(target)
-    except OSError as exc:
-        raise RunError(
-            f"cannot write {target}: {exc.strerror or exc}; what was there before is kept"
-        ) from exc
-    finally:
-        aside.unlink(missing_ok=True)
-
-
-def write_csv(target: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a CSV file aside, then rename it."""
-    with written_aside(target) as aside, aside.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)

@@ -13,9 +13,9 @@ from optimize.manifest import Columns
 from train.cli.main import main
 from train.data.augment import Augmentation
 from train.data.manifest import Source
-from train.loop import Machine
-from train.recipe import Recipe
-from train.record import Settings
+from train.fitting.loop import Machine
+from train.fitting.recipe import Recipe
+from train.fitting.record import Settings
 from train.run_folder import RunFolder
 
 LABELS = ("crack", "no_defect", "stain")

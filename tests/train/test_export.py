@@ -8,13 +8,14 @@ import torch
 from edge_runtime import policy
 from edge_runtime.engines.ort import OnnxRuntimeEngine
 from optimize.graph import read_model
-from train import backbones, export
+from train import export
 from train.data.stream import open_images
 from train.errors import DatasetError, ExportError, RunError, WeightsError
 from train.export import compare, export_run
-from train.loop import Machine, predict
-from train.record import read_record
-from train.run import Means
+from train.fitting import backbones
+from train.fitting.loop import Machine, predict
+from train.fitting.record import read_record
+from train.fitting.run import Means
 from train.run_folder import RunFolder
 
 

@@ -10,7 +10,7 @@ import cv2
 import pytest
 
 from train.cli.main import main
-from train.record import read_record
+from train.fitting.record import read_record
 from train.run_folder import RunFolder
 
 

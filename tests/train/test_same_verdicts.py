@@ -1,7 +1,7 @@
 """500 simulated images through train's evaluation and through the runtime, verdict by verdict.
 
-The trained network and `train.evaluate` on one side; the files' bytes, the gate, ONNX Runtime and the
-inspector of the station on the other. Between them lies only what `train export` wrote.
+The trained network and `train.figures.counts` on one side; the files' bytes, the gate, ONNX Runtime and
+the inspector of the station on the other. Between them lies only what `train export` wrote.
 """
 
 import csv
@@ -20,11 +20,11 @@ from optimize.graph import read_model
 from train.cli.main import main
 from train.data.manifest import Source
 from train.data.stream import open_images
-from train.evaluate import measure
-from train.loop import Machine, classes_of, predict
-from train.record import read_record
+from train.figures.counts import measure
+from train.fitting.loop import Machine, classes_of, predict
+from train.fitting.record import read_record
+from train.fitting.validation import load_network
 from train.run_folder import RunFolder
-from train.validation import load_network
 
 COUNT = 500
 EASY = ("--min-recall=0.3", "--max-false-positives=0.6", "--max-reviews=1", "--accept-unmet")

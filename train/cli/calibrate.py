@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from edge_runtime.errors import UsageError
 
 if TYPE_CHECKING:
-    from train.calibration import Calibration
-    from train.frontier import Frontier
+    from train.decision.calibration import Calibration
+    from train.decision.frontier import Frontier
 
 NAME = "calibrate"
 HELP = "choose a run's decision rule within confidence bounds"
@@ -62,12 +62,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from train import calibration, curve
-    from train.decide import Requirement
-    from train.record import read_record, resolve_ok_labels
-    from train.run import Means
-    from train.run_folder import RunFolder, written_aside
-    from train.validation import answer
+    from train.decision import calibration, curve
+    from train.decision.decide import Requirement
+    from train.fitting.record import read_record, resolve_ok_labels
+    from train.fitting.run import Means
+    from train.fitting.validation import answer
+    from train.run_folder import RunFolder
+    from train.written_aside import written_aside
 
     requirement = Requirement(
         **{field.name: getattr(arguments, field.name) for field in fields(Requirement)}
@@ -109,7 +110,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _told(made: "Calibration", frontier: "Frontier") -> list[str]:
     """The frontier, and where the bounds are missed what would mend that."""
-    from train import curve
+    from train.decision import curve
 
     keep = [
         position

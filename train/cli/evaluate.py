@@ -62,9 +62,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     if not 0.5 <= arguments.confidence < 1:
         raise UsageError(f"--confidence {arguments.confidence}: expected 0.5 to below 1")
-    from train.cost import Volume, costs
-    from train.evaluate import confusion_table
-    from train.examine import examine
+    from train.evidence.cost import Volume, costs
+    from train.evidence.examine import examine
+    from train.figures.counts import confusion_table
 
     # Before the images are gone through: what the flags name must be possible.
     volume = Volume(modules=arguments.modules_per_month, defect_rate=arguments.defect_rate or 0.0)

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from edge_runtime.errors import UsageError
-from train.decide import LIMITS, Limits
+from train.decision.decide import LIMITS, Limits
 
 NAME = "export"
 HELP = "write a run's best model as ONNX, with its labels and decision rule"
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--out {arguments.out}: there is no folder {arguments.out.parent}")
     limits = _limits(arguments.false_positives, arguments.reviews)
     from train.export import export_run
-    from train.run import Means
+    from train.fitting.run import Means
     from train.run_folder import RunFolder
 
     exported = export_run(

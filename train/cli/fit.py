@@ -10,12 +10,12 @@ from edge_runtime.errors import UsageError
 from train.cli.source import configure_source, source
 from train.data.augment import Augmentation
 from train.data.manifest import Source
-from train.recipe import Recipe
-from train.record import Settings, dump_settings, read_record
+from train.fitting.recipe import Recipe
+from train.fitting.record import Settings, dump_settings, read_record
 from train.run_folder import RunFolder
 
 if TYPE_CHECKING:
-    from train.loop import Epoch
+    from train.fitting.loop import Epoch
 
 NAME = "fit"
 HELP = "fine-tune a backbone on labelled crops"
@@ -151,7 +151,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--cache-gb {arguments.cache_gb}: expected 0 or more")
     if arguments.data_dir is None and not arguments.resume:
         raise UsageError("--data-dir is needed: the folder of the labelled images")
-    from train import run as training
+    from train.fitting import run as training
 
     folder = RunFolder(path=arguments.output)
     if arguments.resume:

@@ -33,7 +33,7 @@ from optimize.manifest import (
     table_columns,
 )
 from train.data.manifest import Presence
-from train.run_folder import written_aside
+from train.written_aside import written_aside
 
 _BATCH = 10_000
 """Rows that are held at a time; they become one row group of a Parquet file."""

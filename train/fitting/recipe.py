@@ -1,7 +1,7 @@
 """The recipe of a run: every setting that shapes the weights, and the arithmetic that follows from it.
 
-Values in, values out; no torch. `train.loop` carries it out. Defaults suit the fine-tuning of a small
-backbone on a few thousand images; names are timm's where timm has the setting.
+Values in, values out; no torch. `train.fitting.loop` carries it out. Defaults suit the fine-tuning of a
+small backbone on a few thousand images; names are timm's where timm has the setting.
 """
 
 import math

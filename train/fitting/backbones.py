@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from edge_runtime.contracts.manifest import InputSpec
-from train import checkpoint
 from train.errors import WeightsError
-from train.record import read_record
+from train.fitting import checkpoint
+from train.fitting.record import read_record
 from train.run_folder import RunFolder
 
 IMAGENET = "imagenet"

@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_runtime.contracts.manifest import InputSpec, ModelSpec, Thresholds
-from train.decide import flag_all, score
-from train.evaluate import measure
-from train.frontier import between, sample, trace
+from train.decision.decide import flag_all, score
+from train.decision.frontier import between, sample, trace
+from train.figures.counts import measure
 
 LABELS = ("crack", "good", "stain")
 

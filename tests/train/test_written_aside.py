@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from train.errors import RunError
-from train.run_folder import RunFolder, write_csv, written_aside
+from train.run_folder import RunFolder
+from train.written_aside import write_csv, written_aside
 
 
 def test_a_file_takes_its_name_only_when_it_is_whole(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """How certain the figures of an evaluation are: each with an interval that respects the groups.
 
 Owns which figure gets which interval. Shares of parts (defect recall, false positives) have exact
-Clopper-Pearson intervals, everything else group-bootstrap percentiles; both from `train.bounds`. Arrays
-in, values out.
+Clopper-Pearson intervals, everything else group-bootstrap percentiles; both from `train.figures.bounds`.
+Arrays in, values out.
 """
 
 import math
@@ -15,8 +15,8 @@ import numpy.typing as npt
 from edge_runtime import policy
 from edge_runtime.contracts.manifest import ModelSpec
 from edge_runtime.contracts.verdict import Outcome
-from train.bounds import Real, Trials, group_bootstrap
-from train.evaluate import macro_f1
+from train.figures.bounds import Real, Trials, group_bootstrap
+from train.figures.counts import macro_f1
 
 BINS = 15
 """Of equal width, for the calibration error (Guo et al. 2017)."""

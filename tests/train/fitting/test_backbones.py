@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from edge_runtime.contracts.manifest import InputSpec
-from train import backbones
 from train.errors import RunError, WeightsError
+from train.fitting import backbones
 from train.run_folder import RunFolder
 
 SIZES = [InputSpec(height=32, width=32)]

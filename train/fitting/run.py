@@ -19,14 +19,22 @@ from torch import nn
 
 from edge_runtime.contracts.manifest import InputSpec
 from edge_runtime.errors import UsageError
-from train import backbones
 from train.data.augment import contact_sheet
 from train.data.split import split_dataset
 from train.data.stream import ImageStore, open_images
 from train.errors import RunError
-from train.loop import Epoch, Machine, Task, run_epochs
-from train.record import Counts, RunRecord, Settings, read_record, resolve_ok_labels, write_record
-from train.run_folder import RunFolder, write_csv, written_aside
+from train.fitting import backbones
+from train.fitting.loop import Epoch, Machine, Task, run_epochs
+from train.fitting.record import (
+    Counts,
+    RunRecord,
+    Settings,
+    read_record,
+    resolve_ok_labels,
+    write_record,
+)
+from train.run_folder import RunFolder
+from train.written_aside import write_csv, written_aside
 
 _RECORDED = ("torch", "timm", "numpy", "opencv-python-headless", "scikit-learn", "edge-inspect")
 

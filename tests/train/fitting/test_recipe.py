@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_runtime.errors import UsageError
-from train.recipe import Recipe, draw_epoch, drawing_shares
+from train.fitting.recipe import Recipe, draw_epoch, drawing_shares
 
 
 def test_the_rate_is_flat_while_frozen_then_rises_then_falls() -> None:

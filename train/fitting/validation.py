@@ -14,13 +14,13 @@ from torch import nn
 from edge_runtime.contracts.manifest import InputSpec
 from optimize.dataset import Dataset
 from optimize.manifest import Sample
-from train import backbones
 from train.data.split import VALIDATION
 from train.data.stream import ImageStore, open_images
 from train.errors import DatasetError, RunError
-from train.loop import classes_of, predict
-from train.record import RunRecord
-from train.run import Means
+from train.fitting import backbones
+from train.fitting.loop import classes_of, predict
+from train.fitting.record import RunRecord
+from train.fitting.run import Means
 from train.run_folder import RunFolder
 
 

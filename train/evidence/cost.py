@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge_runtime.errors import UsageError
-from train.intervals import Figure
+from train.figures.intervals import Figure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

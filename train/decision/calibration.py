@@ -1,7 +1,7 @@
 """What `calibration.json` says: the decision rule of a run, or that there is none, and the evidence.
 
-Owns the contract, its file, and the counts behind the bounds. The choice is `train.decide`'s. No torch
-here, so that a command can read a calibration before it pays for the import.
+Owns the contract, its file, and the counts behind the bounds. `train.decision.decide` makes the choice.
+No torch here, so that a command can read a calibration before it pays for the import.
 """
 
 import hashlib
@@ -14,12 +14,13 @@ from pydantic import Field, ValidationError
 
 from edge_runtime.contracts.base import Contract, Sha256, UtcTime
 from edge_runtime.contracts.manifest import DecisionRule, Thresholds
-from train import decide
-from train.bounds import Trials
-from train.decide import Limits, Requirement, Shortfall
+from train.decision import decide
+from train.decision.decide import Limits, Requirement, Shortfall
+from train.decision.frontier import Frontier, Scored, trace
 from train.errors import RunError, UnmetError
-from train.frontier import Frontier, Scored, trace
-from train.run_folder import RunFolder, written_aside
+from train.figures.bounds import Trials
+from train.run_folder import RunFolder
+from train.written_aside import written_aside
 
 CALIBRATION_SCHEMA: Literal["edge-inspect/calibration/1"] = "edge-inspect/calibration/1"
 

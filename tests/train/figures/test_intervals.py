@@ -8,9 +8,9 @@ from sklearn.metrics import precision_score, recall_score
 
 from edge_runtime.contracts.manifest import DecisionRule, InputSpec, ModelSpec, Thresholds
 from edge_runtime.errors import UsageError
-from train.cost import Volume, costs
-from train.evaluate import measure
-from train.intervals import Figure, calibration_error, figures
+from train.evidence.cost import Volume, costs
+from train.figures.counts import measure
+from train.figures.intervals import Figure, calibration_error, figures
 
 LABELS = ("crack", "good", "stain")
 MODEL = ModelSpec(

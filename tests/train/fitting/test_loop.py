@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from edge_runtime.contracts.manifest import InputSpec
-from train import backbones, loop
 from train.data.split import split_dataset
 from train.data.stream import open_images
 from train.errors import DivergenceError, RunError
-from train.loop import Average, Epoch, Machine, Task, run_epochs
-from train.record import Settings
+from train.fitting import backbones, loop
+from train.fitting.loop import Average, Epoch, Machine, Task, run_epochs
+from train.fitting.record import Settings
 from train.run_folder import RunFolder
 
 

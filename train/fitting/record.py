@@ -16,8 +16,9 @@ from edge_runtime.errors import UsageError
 from train.data.augment import Augmentation
 from train.data.manifest import Source
 from train.errors import RunError
-from train.recipe import Recipe
-from train.run_folder import RunFolder, written_aside
+from train.fitting.recipe import Recipe
+from train.run_folder import RunFolder
+from train.written_aside import written_aside
 
 RUN_SCHEMA: Literal["edge-inspect/run/1"] = "edge-inspect/run/1"
 GOOD_LABEL = "no_defect"

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix, f1_score
 
 from edge_runtime.contracts.manifest import DecisionRule, InputSpec, ModelSpec, Thresholds
-from train.evaluate import confusion, confusion_table, macro_f1, measure, reachable_f1
+from train.figures.counts import confusion, confusion_table, macro_f1, measure, reachable_f1
 
 answers = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=60).map(
     lambda rows: np.array(rows, np.int64)

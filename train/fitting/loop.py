@@ -20,14 +20,16 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from edge_runtime.contracts.manifest import InputSpec, ModelSpec
-from train import backbones, checkpoint, decide
 from train.data.augment import Augmentation
 from train.data.split import Split
 from train.data.stream import BatchStream, ImageStore
+from train.decision import decide
 from train.errors import DivergenceError, RunError
-from train.evaluate import Metrics, measure, reachable_f1
-from train.recipe import Recipe, draw_epoch, drawing_shares
-from train.run_folder import RunFolder, write_csv
+from train.figures.counts import Metrics, measure, reachable_f1
+from train.fitting import backbones, checkpoint
+from train.fitting.recipe import Recipe, draw_epoch, drawing_shares
+from train.run_folder import RunFolder
+from train.written_aside import write_csv
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +56,7 @@ class Machine:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Epoch:
     """One row of `metrics.csv`. Validation figures are the averaged weights', at the rule that
-    `train.decide` would choose."""
+    `train.decision.decide` would choose."""
 
     epoch: int
     """From 1."""

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from edge_runtime import policy
 from edge_runtime.contracts.manifest import DecisionRule, InputSpec, ModelSpec, Thresholds
 from edge_runtime.errors import UsageError
-from train.frontier import Frontier, Scored, midway
+from train.decision.frontier import Frontier, Scored, midway
 
 Logits = npt.NDArray[np.float32]
 Classes = npt.NDArray[np.int64]

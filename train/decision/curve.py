@@ -10,9 +10,9 @@ from html import escape
 import numpy as np
 
 from edge_runtime.contracts.manifest import Thresholds
-from train.bounds import Real
-from train.decide import Requirement
-from train.frontier import Frontier, sample
+from train.decision.decide import Requirement
+from train.decision.frontier import Frontier, sample
+from train.figures.bounds import Real
 
 _ROWS = 12
 _WIDTH, _PANEL, _LEFT, _RIGHT, _TOP, _GAP, _BOTTOM = 760, 210, 70, 20, 46, 34, 46

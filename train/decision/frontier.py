@@ -1,6 +1,6 @@
 """Every threshold there is on a set of answers, and what it finds and costs, with its bounds.
 
-Owns the counting along the threshold. Values in, values out. What to take is decided in `train.decide`.
+Owns the counting along the threshold. Values in, values out. `train.decision.decide` takes one of them.
 
 Both bounds are monotone in the threshold, since the trials stay the same and only the hits change. So
 the thresholds at which a bound holds form one range that begins at the safe end, and the last of them
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from train.bounds import Real, Trials
+from train.figures.bounds import Real, Trials
 
 Counts = npt.NDArray[np.int64]
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from train.errors import RunError
-from train.run_folder import written_aside
+from train.written_aside import written_aside
 
 FORMAT = 1
 """Of `last.pth` and `best.pth`; raised when their keys change."""

@@ -11,8 +11,8 @@ from optimize.graph import read_model
 from train.data.manifest import Source
 from train.data.stream import BatchStream, open_images
 from train.errors import DatasetError
-from train.evaluate import Metrics, measure
-from train.intervals import Figure, figures
+from train.figures.counts import Metrics, measure
+from train.figures.intervals import Figure, figures
 
 _BATCH = 8
 """Larger batches are slower in ONNX Runtime on one thread."""

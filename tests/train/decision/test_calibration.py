@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 
 from optimize.graph import read_model
-from train.calibration import (
+from train.cli.main import main
+from train.decision.calibration import (
     Calibration,
     calibrate,
     read_calibration,
     thresholds_sha256,
     write_calibration,
 )
-from train.cli.main import main
-from train.curve import draw, table
-from train.decide import Requirement
+from train.decision.curve import draw, table
+from train.decision.decide import Requirement
+from train.decision.frontier import Frontier
 from train.errors import RunError
-from train.frontier import Frontier
 from train.run_folder import RunFolder
 
 LABELS = ("crack", "good", "stain")

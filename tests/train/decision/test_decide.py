@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from edge_runtime import policy
 from edge_runtime.contracts.manifest import Thresholds
 from edge_runtime.errors import UsageError
-from train.decide import (
+from train.decision.decide import (
     LIMITS,
     Limits,
     Requirement,
@@ -16,7 +16,7 @@ from train.decide import (
     choose_within,
     fit_temperature,
 )
-from train.frontier import Scored, trace
+from train.decision.frontier import Scored, trace
 
 LABELS = ("crack", "good", "stain")
 scores = st.lists(st.floats(0, 0.9990234375, width=32), min_size=1, max_size=80).map(

@@ -1,0 +1,1 @@
+"""The decision rule: chosen on validation answers within bounds, and kept with its evidence."""

@@ -1,0 +1,1 @@
+"""The fitting of a network: recipe, loop, checkpoints, and the record of a run."""
