@@ -55,13 +55,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="finish the run in RUN_FOLDER; its settings are taken from there",
     )
     configure_source(parser, required=False)
-    _configure_model(parser.add_argument_group("model"))
-    _configure_recipe(parser.add_argument_group("recipe"))
-    machine = parser.add_argument_group("machine")
-    machine.add_argument(
+    configure_model(parser.add_argument_group("model"))
+    configure_recipe(parser.add_argument_group("recipe"))
+    configure_machine(parser.add_argument_group("machine"))
+
+
+def configure_machine(group: "argparse._ArgumentGroup") -> None:
+    """Add what a run works on; `require_machine` looks at it."""
+    group.add_argument(
         "--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1 (default: auto)"
     )
-    machine.add_argument(
+    group.add_argument(
         "-j",
         "--workers",
         type=int,
@@ -69,7 +73,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="threads that decode and augment (default: one per core, here %(default)s)",
     )
-    machine.add_argument(
+    group.add_argument(
         "--cache-gb",
         type=float,
         default=4.0,
@@ -78,7 +82,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _configure_model(group: "argparse._ArgumentGroup") -> None:
+def configure_model(group: "argparse._ArgumentGroup") -> None:
+    """Add what is to be taught, and what with."""
     group.add_argument(
         "--model",
         default="tf_efficientnet_lite0",
@@ -107,12 +112,13 @@ def _configure_model(group: "argparse._ArgumentGroup") -> None:
     )
 
 
-def _configure_recipe(group: "argparse._ArgumentGroup") -> None:
-    recipe = Recipe()
+def configure_recipe(group: "argparse._ArgumentGroup") -> None:
+    """Add how it is taught; `recipe` and `augmentation` read it."""
+    defaults = Recipe()
 
     def number(flag: str, what: str, *names: str) -> None:
         dest = flag.replace("-", "_")
-        default: Any = getattr(recipe, dest)
+        default: Any = getattr(defaults, dest)
         group.add_argument(
             *names,
             f"--{flag}",
@@ -145,10 +151,7 @@ def _configure_recipe(group: "argparse._ArgumentGroup") -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    if arguments.workers < 1:
-        raise UsageError(f"--workers {arguments.workers}: expected 1 or more")
-    if not (math.isfinite(arguments.cache_gb) and arguments.cache_gb >= 0):
-        raise UsageError(f"--cache-gb {arguments.cache_gb}: expected 0 or more")
+    require_machine(arguments)
     if arguments.data_dir is None and not arguments.resume:
         raise UsageError("--data-dir is needed: the folder of the labelled images")
     from train.fitting import run as training
@@ -180,9 +183,26 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def require_machine(arguments: argparse.Namespace) -> None:
+    """Raise UsageError for a machine that cannot be."""
+    if arguments.workers < 1:
+        raise UsageError(f"--workers {arguments.workers}: expected 1 or more")
+    if not (math.isfinite(arguments.cache_gb) and arguments.cache_gb >= 0):
+        raise UsageError(f"--cache-gb {arguments.cache_gb}: expected 0 or more")
+
+
+def recipe(arguments: argparse.Namespace) -> Recipe:
+    """The recipe that the flags name."""
+    return Recipe(**{name: getattr(arguments, name) for name in Recipe.__dataclass_fields__})
+
+
+def augmentation(arguments: argparse.Namespace) -> Augmentation | None:
+    """The augmentation that the flags name."""
+    return None if arguments.no_aug else Augmentation()
+
+
 def _settings(arguments: argparse.Namespace) -> Settings:
     where = source(arguments)
-    recipe = {name: getattr(arguments, name) for name in Recipe.__dataclass_fields__}
     return Settings(
         source=Source(
             data_dir=where.data_dir.resolve(),
@@ -194,8 +214,8 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         ok_labels=tuple(arguments.ok_label) if arguments.ok_label else None,
         model=arguments.model,
         initial_weights=arguments.initial_weights,
-        recipe=Recipe(**recipe),
-        augmentation=None if arguments.no_aug else Augmentation(),
+        recipe=recipe(arguments),
+        augmentation=augmentation(arguments),
         amp=arguments.amp,
     )
 

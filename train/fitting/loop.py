@@ -128,7 +128,9 @@ def run_epochs(
     for epoch in range(len(history), recipe.epochs):
         began = time.perf_counter()
         torch.manual_seed(recipe.seed * 1_000_003 + epoch)
-        taught = _teach(network, average, optimizer, task, machine, epoch, folder)
+        kept = f"{folder.last} holds epoch {epoch}" if epoch else "no epoch was finished"
+        with _epoch_bar(recipe, epoch, len(task.split.train)) as bar:
+            taught = _teach(network, average, optimizer, task, machine, epoch, kept, bar)
         side = recipe.side(epoch)
         metrics, reachable = validate(average.network, task, machine, _size(side))
         # Figures at a smaller size say nothing about the size that the model will be used at: batch
@@ -156,6 +158,21 @@ def run_epochs(
         _save(folder, network, average, optimizer, history)
         report(history[-1])
     return history
+
+
+def learn(network: nn.Module, task: Task, machine: Machine, bar: tqdm) -> nn.Module:
+    """Carry out the whole recipe on `network`; returns the averaged network at its end.
+
+    For trials that are judged elsewhere: no look at the validation side, no choice of an epoch, no file.
+    `bar` is moved on by each image shown. Raises DivergenceError.
+    """
+    network.to(machine.device)
+    average = Average(network)
+    optimizer = _optimizer(network, task.recipe)
+    for epoch in range(task.recipe.epochs):
+        torch.manual_seed(task.recipe.seed * 1_000_003 + epoch)
+        _teach(network, average, optimizer, task, machine, epoch, "nothing of it was kept", bar)
+    return average.network
 
 
 def predict(
@@ -212,49 +229,45 @@ def _teach(
     task: Task,
     machine: Machine,
     epoch: int,
-    folder: RunFolder,
+    kept: str,
+    bar: tqdm,
 ) -> _Taught:
-    """One epoch over the training side."""
+    """One epoch over the training side; `kept` says what a divergence leaves."""
     recipe = task.recipe
     size = _size(recipe.side(epoch))
-    stream, offset = _stream(task, machine, epoch, size)
+    stream, shares = _stream(task, machine, epoch, size)
     steps = math.ceil(len(stream.order) / recipe.batch_size)
     _set_learning(network, frozen=recipe.frozen(epoch))
-    shift = torch.from_numpy(offset).to(machine.device)
+    # A class that nothing teaches is kept out of the loss: its part of the head stays as it came.
+    columns = np.flatnonzero(shares)
+    shift = recipe.logit_adjustment * np.log(shares[columns])
+    taught = torch.from_numpy(columns).to(machine.device)
+    offset = torch.from_numpy(shift.astype(np.float32)).to(machine.device)
     total, shown = 0.0, 0
     began = time.perf_counter()
-    bar = tqdm(
-        total=len(stream.order),
-        desc=f"epoch {epoch + 1}/{recipe.epochs} at {size.width} px",
-        unit="image",
-        disable=None,
-        leave=False,
-    )
-    with bar:
-        for place, batch in enumerate(stream):
-            step = epoch * steps + place
-            rate = recipe.learning_rate(step, steps)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            logits = _forward(network, batch.frames, size, machine) + shift
-            classes = torch.from_numpy(batch.classes).to(machine.device)
-            loss = functional.cross_entropy(logits, classes, label_smoothing=recipe.smoothing)
-            value = float(loss.detach())
-            if not math.isfinite(value):
-                kept = f"{folder.last} holds epoch {epoch}" if epoch else "no epoch was finished"
-                raise DivergenceError(
-                    f"the loss became {value} in epoch {epoch + 1}, step {place + 1} of {steps} "
-                    f"(learning rate {rate:.2g}); {kept}: start a new run with a lower --lr or more "
-                    "--warmup-epochs"
-                )
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            average.update(network, recipe.ema_decay(step))
-            total += value * len(classes)
-            shown += len(classes)
-            bar.update(len(classes))
-            bar.set_postfix(loss=f"{total / shown:.3f}", refresh=False)
+    for place, batch in enumerate(stream):
+        step = epoch * steps + place
+        rate = recipe.learning_rate(step, steps)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        logits = _forward(network, batch.frames, size, machine)[:, taught] + offset
+        classes = torch.from_numpy(np.searchsorted(columns, batch.classes)).to(machine.device)
+        loss = functional.cross_entropy(logits, classes, label_smoothing=recipe.smoothing)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise DivergenceError(
+                f"the loss became {value} in epoch {epoch + 1}, step {place + 1} of {steps} "
+                f"(learning rate {rate:.2g}); {kept}: start a new run with a lower --lr or more "
+                "--warmup-epochs"
+            )
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        average.update(network, recipe.ema_decay(step))
+        total += value * len(classes)
+        shown += len(classes)
+        bar.update(len(classes))
+        bar.set_postfix(loss=f"{total / shown:.3f}", refresh=False)
     return _Taught(
         loss=total / shown,
         images=shown,
@@ -263,21 +276,29 @@ def _teach(
     )
 
 
+def _epoch_bar(recipe: Recipe, epoch: int, images: int) -> tqdm:
+    return tqdm(
+        total=recipe.shown(images),
+        desc=f"epoch {epoch + 1}/{recipe.epochs} at {recipe.side(epoch)} px",
+        unit="image",
+        disable=None,
+        leave=False,
+    )
+
+
 def _stream(
     task: Task, machine: Machine, epoch: int, size: InputSpec
-) -> tuple[BatchStream, npt.NDArray[np.float32]]:
-    """The epoch's training images, and what the loss adds to the logits for their shares."""
+) -> tuple[BatchStream, npt.NDArray[np.float64]]:
+    """The epoch's training images, and the share of them that each class has; 0 where it has none."""
     recipe = task.recipe
     classes = classes_of(task.images, task.split.train)
     counts = np.bincount(classes, minlength=len(task.images.dataset.labels))
     shares = drawing_shares(counts.tolist(), recipe.sampling_power)
     random = np.random.default_rng((recipe.seed, epoch))
     order = np.asarray(task.split.train)[draw_epoch(classes, shares, random)]
-    # A last, smaller batch would give its images more weight and batch norm a poor estimate.
-    whole = len(order) - len(order) % recipe.batch_size
     stream = BatchStream(
         store=task.images,
-        order=order[: whole or None].tolist(),
+        order=order[: recipe.shown(len(order))].tolist(),
         batch_size=recipe.batch_size,
         size=size,
         pool=machine.workers,
@@ -285,7 +306,7 @@ def _stream(
         seed=recipe.seed,
         epoch=epoch,
     )
-    return stream, (recipe.logit_adjustment * np.log(shares)).astype(np.float32)
+    return stream, shares
 
 
 def _forward(

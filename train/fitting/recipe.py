@@ -75,6 +75,13 @@ class Recipe:
             return self.img_size
         return self.train_img_size
 
+    def shown(self, images: int) -> int:
+        """How many of that many training images an epoch shows: whole batches, or all of less than one.
+
+        A last, smaller batch would give its images more weight and batch norm a poor estimate.
+        """
+        return images - images % self.batch_size or images
+
     def frozen(self, epoch: int) -> bool:
         """Whether only the head learns in that epoch."""
         return epoch < self.freeze_epochs
@@ -97,8 +104,12 @@ class Recipe:
 
 
 def drawing_shares(counts: Sequence[int], power: float) -> npt.NDArray[np.float64]:
-    """Share of the draws that each class gets, from its images: proportional to counts ** power."""
-    weights = np.asarray(counts, np.float64) ** power
+    """Share of the draws that each class gets, from its images: proportional to counts ** power.
+
+    A class without images gets none, whatever the power.
+    """
+    images = np.asarray(counts, np.float64)
+    weights = np.where(images > 0, images**power, 0.0)
     return np.asarray(weights / weights.sum())
 
 

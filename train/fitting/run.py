@@ -6,7 +6,7 @@ threads, memory) is handed in beside the settings, since it is not meant to chan
 
 import platform
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +25,7 @@ from train.data.stream import ImageStore, open_images
 from train.errors import RunError
 from train.fitting import backbones
 from train.fitting.loop import Epoch, Machine, Task, run_epochs
+from train.fitting.recipe import Recipe
 from train.fitting.record import (
     Counts,
     RunRecord,
@@ -100,7 +101,7 @@ def run(
     )
     machine = means.machine(amp=settings.amp)
     with machine.workers:
-        network = _network(settings, images.dataset.labels)
+        network = new_network(settings.model, settings.recipe, len(images.dataset.labels))
         if resume:
             _require_same_data(folder, images)
         else:
@@ -117,12 +118,11 @@ def run(
         return run_epochs(network, task, folder, machine, resume=resume, report=report)
 
 
-def _network(settings: Settings, labels: Sequence[str]) -> nn.Module:
-    sides = sorted({settings.recipe.side(0), settings.recipe.img_size})
-    torch.manual_seed(settings.recipe.seed)
-    return backbones.build(
-        settings.model, len(labels), [InputSpec(height=side, width=side) for side in sides]
-    )
+def new_network(model: str, recipe: Recipe, classes: int) -> nn.Module:
+    """The backbone with the random weights of the recipe's seed, for all sizes that the recipe shows."""
+    sides = sorted({recipe.side(0), recipe.img_size})
+    torch.manual_seed(recipe.seed)
+    return backbones.build(model, classes, [InputSpec(height=side, width=side) for side in sides])
 
 
 def _describe(images: ImageStore, settings: Settings) -> str:

@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tqdm import tqdm
 
 from edge_runtime.contracts.manifest import InputSpec
 from train.data.split import split_dataset
 from train.data.stream import open_images
 from train.errors import DivergenceError, RunError
 from train.fitting import backbones, loop
-from train.fitting.loop import Average, Epoch, Machine, Task, run_epochs
+from train.fitting.loop import Average, Epoch, Machine, Task, learn, run_epochs
 from train.fitting.record import Settings
 from train.run_folder import RunFolder
 
@@ -112,6 +113,32 @@ def test_a_run_interrupted_between_checkpoints_goes_on_to_the_same_weights(
     assert reported == list(range(finished + 1, 4))
     assert [epoch.epoch for epoch in epochs] == [1, 2, 3]
     assert_same(whole, parts)
+
+
+def test_a_schedule_without_validation_ends_at_the_average_of_the_run(
+    task: Task, machine: Machine, tmp_path: Path
+) -> None:
+    folder, _ = train(task, tmp_path / "run", machine)
+    unseen = replace(task, split=replace(task.split, validation=()))
+    with tqdm(disable=True) as bar:
+        average = learn(network(task), unseen, machine, bar).state_dict()
+    expected = torch.load(folder.last, weights_only=True)["average"]
+    assert [name for name in average if not torch.equal(average[name], expected[name])] == []
+
+
+@pytest.mark.parametrize("power", [0.0, 0.5])
+def test_the_head_of_a_class_that_nothing_teaches_stays_as_it_came(
+    task: Task, machine: Machine, power: float
+) -> None:
+    samples = task.images.dataset.samples
+    known = tuple(i for i in task.split.train if samples[i].label != "stain")
+    recipe = replace(task.recipe, weight_decay=0.0, sampling_power=power)
+    part = replace(task, split=replace(task.split, train=known), recipe=recipe)
+    before = network(task).get_parameter("classifier.weight").detach()
+    with tqdm(disable=True) as bar:
+        after = learn(network(task), part, machine, bar).get_parameter("classifier.weight")
+    stays = [bool(torch.allclose(a, b, atol=1e-6)) for a, b in zip(before, after, strict=True)]
+    assert stays == [False, False, True]
 
 
 def test_the_head_learns_first(task: Task, machine: Machine, tmp_path: Path) -> None:

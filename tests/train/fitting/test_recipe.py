@@ -72,6 +72,16 @@ def test_shares_run_from_as_they_come_to_all_alike() -> None:
     np.testing.assert_allclose(drawing_shares([900, 100], 0.0), [0.5, 0.5])
 
 
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
+def test_a_class_without_images_is_not_drawn(power: float) -> None:
+    np.testing.assert_allclose(drawing_shares([40, 0, 40], power), [0.5, 0.0, 0.5])
+
+
+def test_an_epoch_shows_whole_batches_or_all_of_less_than_one() -> None:
+    recipe = Recipe(batch_size=32)
+    assert [recipe.shown(images) for images in (5, 32, 63, 64)] == [5, 32, 32, 64]
+
+
 @given(
     counts=st.lists(st.integers(1, 60), min_size=2, max_size=6),
     power=st.floats(0, 1),
