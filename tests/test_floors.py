@@ -64,7 +64,9 @@ def test_the_wall_holds() -> None:
 
 
 @pytest.mark.slow
-def test_the_wheel_carries_the_demo_bundle_and_nothing_foreign(tmp_path: Path) -> None:
+def test_the_wheel_carries_the_demo_bundle_the_templates_and_nothing_foreign(
+    tmp_path: Path,
+) -> None:
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
@@ -79,3 +81,5 @@ def test_the_wheel_carries_the_demo_bundle_and_nothing_foreign(tmp_path: Path) -
     bundle = [name for name in names if name.startswith("edge_runtime/bundles/weld-seam/")]
     for suffix in ("manifest.json", "manifest.json.sha256", "int8.onnx", "MODEL_CARD.md"):
         assert any(name.endswith(suffix) for name in bundle), suffix
+    for template in (ROOT / "train/evidence/templates").iterdir():
+        assert f"train/evidence/templates/{template.name}" in names

@@ -1,0 +1,199 @@
+"""Charts as SVG, all in one style: values in, text out.
+
+Owns the style and the few forms that reports need. A chart has no script, no link, no date and no random
+id: the same values give the same bytes. Its ids carry the chart's name, so that many charts stand in one
+page. Colours are those of Okabe and Ito (2008), which the colour-blind tell apart; lines
+differ in marker and dash too. No pyplot, and so no state that outlives a call.
+"""
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#1d2330")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_DASHES = ("-", "--", "-.", ":")
+_WIDTH = 7.4
+"""Inches; a page shows a chart at its own width all the same."""
+
+_STYLE: dict[Any, Any] = {  # matplotlib types the keys one by one
+    "svg.fonttype": "none",  # text stays text: it can be searched, and the file is small
+    "svg.hashsalt": "edge-inspect",
+    "text.parse_math": False,  # a class may be called "$x"
+    "font.size": 10.0,
+    "axes.edgecolor": "#5a6376",
+    "axes.labelcolor": "#1d2330",
+    "axes.grid": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "grid.color": "#e3e6ec",
+    "grid.linewidth": 0.8,
+    "xtick.color": "#5a6376",
+    "ytick.color": "#5a6376",
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 5.0,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Axis:
+    """What an axis shows, and from where to where."""
+
+    label: str
+    limits: tuple[float, float] | None = None
+    """None fits the values."""
+    scale: str = "linear"
+    """`linear`, `log` or `logit`."""
+    ticks: Sequence[float] | None = None
+    """Where to put numbers; None leaves it to the scale."""
+    percent: bool = False
+    """Whether values are shares, to be written in per cent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One named line."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+    band: tuple[Sequence[float], Sequence[float]] | None = None
+    """Lower and upper end of the interval at each x."""
+    steps: bool = False
+    """Whether a value holds up to the next x, as a stair; drawn without markers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A figure with its interval, as a point on a row of its own."""
+
+    name: str
+    value: float
+    interval: tuple[float, float] | None = None
+
+
+def lines(
+    name: str,
+    drawn: Sequence[Line],
+    x: Axis,
+    y: Axis,
+    *,
+    limits: Mapping[str, float] | None = None,
+    height: float = 3.6,
+) -> str:
+    """Lines over one pair of axes, with bands where they have intervals.
+
+    `limits` are named heights, drawn dashed across. `height` is in inches, 7.4 is the width.
+    """
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+        axes = figure.subplots()
+        for position, line in enumerate(drawn):
+            _draw_line(axes, line, position)
+        for words, at in (limits or {}).items():
+            axes.axhline(at, color="#1d2330", linestyle=(0, (5, 3)), linewidth=1.2, label=words)
+        _lay(axes, x, y)
+        _explain(axes)
+        return _svg(figure, name)
+
+
+def estimates(
+    name: str, rows: Sequence[Estimate], x: Axis, *, limits: Mapping[str, float] | None = None
+) -> str:
+    """Figures with their intervals below one another, the first one on top."""
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(_WIDTH, 0.9 + 0.3 * len(rows)), layout="constrained")
+        axes = figure.subplots()
+        heights = range(len(rows) - 1, -1, -1)
+        for height, row in zip(heights, rows, strict=True):
+            if row.interval is not None:
+                axes.plot(row.interval, (height, height), color=COLOURS[0], linewidth=2.2)
+            axes.plot([row.value], [height], "o", color=COLOURS[0], markersize=6.5)
+        for words, at in (limits or {}).items():
+            axes.axvline(at, color=COLOURS[1], linestyle=(0, (5, 3)), linewidth=1.3, label=words)
+        _lay(axes, x, Axis(label="", limits=(-0.6, len(rows) - 0.4)))
+        axes.set_yticks(list(heights), [row.name for row in rows])
+        axes.tick_params(axis="y", length=0, colors="#1d2330")
+        axes.grid(visible=False, axis="y")
+        _explain(axes, least=1)
+        return _svg(figure, name)
+
+
+def bars(name: str, groups: Sequence[str], heights: Mapping[str, Sequence[float]], y: Axis) -> str:
+    """Upright bars: for each group one of each series, side by side."""
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(_WIDTH, 3.2), layout="constrained")
+        axes = figure.subplots()
+        width = 0.8 / len(heights)
+        for position, (series, values) in enumerate(heights.items()):
+            offset = (position - (len(heights) - 1) / 2) * width
+            places = [group + offset for group in range(len(groups))]
+            axes.bar(places, values, width * 0.92, color=COLOURS[position % 7], label=series)
+        _lay(axes, Axis(label="", limits=(-0.6, len(groups) - 0.4)), y)
+        axes.set_xticks(range(len(groups)), groups)
+        axes.tick_params(axis="x", length=0, colors="#1d2330")
+        axes.grid(visible=False, axis="x")
+        _explain(axes)
+        return _svg(figure, name)
+
+
+def _draw_line(axes: Axes, line: Line, position: int) -> None:
+    colour = COLOURS[position % len(COLOURS)]
+    dash = _DASHES[position % len(_DASHES)]
+    if line.steps:
+        axes.step(line.x, line.y, dash, where="post", color=colour, label=line.name)
+    else:
+        marker = _MARKERS[position % len(_MARKERS)]
+        axes.plot(line.x, line.y, dash, marker=marker, color=colour, label=line.name)
+    if line.band is not None:
+        axes.fill_between(
+            line.x,
+            *line.band,
+            step="post" if line.steps else None,
+            color=colour,
+            alpha=0.15,
+            linewidth=0,
+        )
+
+
+def _lay(axes: Axes, x: Axis, y: Axis) -> None:
+    for axis, ruler, letter in ((x, axes.xaxis, "x"), (y, axes.yaxis, "y")):
+        axes.set(**{f"{letter}label": axis.label, f"{letter}scale": axis.scale})
+        if axis.limits is not None:
+            axes.set(**{f"{letter}lim": axis.limits})
+        if axis.percent:
+            ruler.set_major_formatter(PercentFormatter(1.0))
+        elif axis.scale != "linear":
+            ruler.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:g}"))
+        if axis.ticks is not None:
+            ruler.set_major_locator(FixedLocator(axis.ticks))
+            ruler.set_minor_locator(NullLocator())
+
+
+def _explain(axes: Axes, least: int = 2) -> None:
+    """A legend above the axes, where it hides nothing; none for fewer than `least` names."""
+    names = axes.get_legend_handles_labels()[1]
+    if len(names) >= least:
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=min(3, len(names)))
+
+
+_PROLOGUE = re.compile(r"^.*?(?=<svg)", re.DOTALL)
+_ID = re.compile(r'(\bid="|url\(#|href="#)')
+
+
+def _svg(figure: Figure, name: str) -> str:
+    """The figure as an `<svg>` element whose ids begin with the chart's name."""
+    buffer = io.StringIO()
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    figure.savefig(buffer, format="svg", metadata=nothing)
+    element = _PROLOGUE.sub("", buffer.getvalue())
+    return _ID.sub(rf"\g<1>{name}-", element)
