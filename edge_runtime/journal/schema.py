@@ -3,7 +3,7 @@
 import json
 import sqlite3
 import zlib
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Final
 
 from edge_runtime.journal.chain import GENESIS
@@ -48,12 +48,17 @@ def write_head(head: HeadRow, writer: sqlite3.Connection) -> None:
     writer.execute(
         "UPDATE head SET last_seq = ?, last_link = ?, anchor_seq = ?, anchor_link = ?, "
         "answered_to = ?, mark = ?",
-        (*astuple(head), _mark(head)),
+        (*_columns(head), _mark(head)),
     )
 
 
+def _columns(head: HeadRow) -> tuple[int, bytes, int, bytes, int]:
+    # `dataclasses.astuple` copies deeply, which was a fifth of what a commit costs beside the sync.
+    return head.last_seq, head.last_link, head.anchor_seq, head.anchor_link, head.answered_to
+
+
 def _mark(head: HeadRow) -> int:
-    return zlib.crc32(repr(astuple(head)).encode())
+    return zlib.crc32(repr(_columns(head)).encode())
 
 
 def _to_1(writer: sqlite3.Connection) -> None:
