@@ -1,19 +1,22 @@
-"""Writes the README's figures from the results and the shipped bundle: `python -m benchmarks.figures`.
+"""Writes the pages' figures from the results and the shipped bundle: `python -m benchmarks.figures`.
 
 Nothing between the two markers is written by hand; a test compares.
 """
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Final
 
+from benchmarks import contract_figures
 from benchmarks.setting import RESULTS
 from edge_runtime.bundle import open_bundle
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT: Final = Path(__file__).parents[1]
 BEGIN, END = "<!-- figures: python -m benchmarks.figures -->", "<!-- end of figures -->"
 
 
-def figures() -> str:
+def readme_figures() -> str:
     """The README's section on what was measured, in Markdown."""
     bundle = open_bundle("demo")
     manifest = bundle.manifest
@@ -65,12 +68,20 @@ def figures() -> str:
     return "\n".join([*rows, *words])
 
 
-def with_figures(readme: str) -> str:
-    """The README with what stands between the markers replaced."""
-    before, _, rest = readme.partition(BEGIN)
+PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    "README.md": readme_figures,
+    "docs/verdict-contract.md": contract_figures.figures,
+}
+"""What stands between the markers of each page."""
+
+
+def with_figures(page: str) -> str:
+    """The page with what stands between its markers replaced."""
+    before, _, rest = (ROOT / page).read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{figures()}\n{END}{after}"
+    return f"{before}{BEGIN}\n{PAGES[page]()}\n{END}{after}"
 
 
 if __name__ == "__main__":
-    README.write_text(with_figures(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PAGES:
+        (ROOT / page).write_text(with_figures(page), encoding="utf-8")

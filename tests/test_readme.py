@@ -9,7 +9,7 @@ import pytest
 import edge_runtime.cli.main
 import optimize.cli.main
 import train.cli.main
-from benchmarks.figures import with_figures
+from benchmarks.figures import PAGES, with_figures
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -57,5 +57,7 @@ def test_each_local_link_leads_somewhere(page: str) -> None:
         assert (source.parent / link).exists(), link
 
 
-def test_the_figures_are_those_of_the_results() -> None:
-    assert with_figures(README) == README, "run `python -m benchmarks.figures`"
+@pytest.mark.parametrize("page", PAGES)
+def test_the_figures_are_those_of_the_results(page: str) -> None:
+    stands = (ROOT / page).read_text(encoding="utf-8")
+    assert with_figures(page) == stands, "run `python -m benchmarks.figures`"
