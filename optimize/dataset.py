@@ -14,10 +14,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+import numpy.typing as npt
+
 from edge_runtime.errors import UsageError
 from optimize import shards
 from optimize.errors import DatasetError
 from optimize.manifest import Columns, Condition, Sample, read_table
+from optimize.samples import Samples, column, take
 
 MANIFEST = "manifest.csv"
 MANIFESTS = (MANIFEST, "manifest.parquet")
@@ -29,20 +33,32 @@ class Dataset:
     """Images under one root, in the order of the manifest, or of their names."""
 
     root: Path
-    samples: tuple[Sample, ...]
+    samples: Sequence[Sample]
+    """Not to be gone through where a `column` will do: there may be millions."""
     unlabelled: tuple[str, ...] = ()
     """Paths of images that were left out for want of a label."""
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
         """Class names, sorted: the order of a model's outputs."""
-        return tuple(sorted({sample.label for sample in self.samples}))
+        return tuple(sorted(set(self.column("label"))))
 
     @cached_property
     def counts(self) -> Mapping[str, int]:
         """Images of each class, in the order of `labels`."""
-        counter = Counter(sample.label for sample in self.samples)
+        counter = Counter(self.column("label"))
         return {label: counter[label] for label in self.labels}
+
+    @cached_property
+    def classes(self) -> npt.NDArray[np.int64]:
+        """(n,) the label of each sample as its position in `labels`."""
+        positions = {label: position for position, label in enumerate(self.labels)}
+        found = map(positions.__getitem__, self.column("label"))
+        return np.fromiter(found, np.int64, len(self.samples))
+
+    def column(self, name: str) -> Iterator[str]:
+        """One field of every sample, such as its group, in their order."""
+        return column(self.samples, name)
 
     def file(self, index: int) -> Path:
         """Where the image of that index lies; within a shard, the path goes on behind the shard."""
@@ -55,14 +71,16 @@ class Dataset:
     def without(self, indices: Iterable[int]) -> Self:
         """The data set less those samples."""
         left_out = frozenset(indices)
-        return replace(
-            self, samples=tuple(s for i, s in enumerate(self.samples) if i not in left_out)
-        )
+        if not left_out:
+            return self
+        kept = (index for index in range(len(self.samples)) if index not in left_out)
+        return replace(self, samples=take(self.samples, kept))
 
     def pick(self, paths: Sequence[str]) -> Self:
         """The same data set with these samples only, in the order asked for."""
-        by_path = {sample.path: sample for sample in self.samples}
-        return replace(self, samples=tuple(by_path[path] for path in paths))
+        wanted = frozenset(paths)
+        places = {path: i for i, path in enumerate(self.column("path")) if path in wanted}
+        return replace(self, samples=take(self.samples, (places[path] for path in paths)))
 
     def named(self) -> str:
         """Name and content hash, `validation sha256:0123456789ab`: what a record is filed under."""
@@ -84,7 +102,7 @@ def open_dataset(
     Raises DatasetError when there is nothing to list.
     """
     place = locate(place)
-    return Dataset(root=root_of(place), samples=tuple(read_rows(place, columns, where)))
+    return Dataset(root=root_of(place), samples=Samples.of(read_rows(place, columns, where)))
 
 
 def locate(place: Path, manifest: str | None = None) -> Path:

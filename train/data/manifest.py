@@ -18,6 +18,7 @@ from optimize.dataset import (
     root_of,
 )
 from optimize.manifest import Columns, Condition, Sample
+from optimize.samples import Samples
 from train.errors import DatasetError
 
 _NAMED = 3
@@ -97,17 +98,20 @@ def _read(place: Path, columns: Columns, where: Sequence[Condition]) -> Dataset:
         for folder in empty_class_folders(place):
             raise DatasetError(f"class folder {folder} is empty: add images to it or remove it")
     presence = Presence(root_of(place))
-    samples: list[Sample] = []
     unlabelled: list[str] = []
-    for sample in presence.watch(read_rows(place, columns, where, complete=True)):
-        if sample.label:
-            samples.append(sample)
-        else:
-            unlabelled.append(sample.path)
+
+    def labelled() -> Iterator[Sample]:
+        for sample in presence.watch(read_rows(place, columns, where, complete=True)):
+            if sample.label:
+                yield sample
+            else:
+                unlabelled.append(sample.path)
+
+    samples = Samples.of(labelled())
     presence.require(place)
     if not samples:
         raise DatasetError(
             f"{place} has {len(unlabelled)} images, none in a class folder: sort them into one folder "
             "per class, or name their manifest with --manifest"
         )
-    return Dataset(root=root_of(place), samples=tuple(samples), unlabelled=tuple(unlabelled))
+    return Dataset(root=root_of(place), samples=samples, unlabelled=tuple(unlabelled))

@@ -1,7 +1,8 @@
 """Pixels for the trainer: decoded once by threads, kept in memory as far as it reaches, then batched.
 
-`ImageStore` opens every file once: what does not decode is quarantined with its reason, what does is
-kept as uint8 at the model's input size up to a memory limit, and decoded anew beyond it. `BatchStream`
+`open_images` reads every file once: what does not decode is quarantined with its reason. The first
+images are kept as uint8 at the model's input size, as many as a memory limit allows; the rest is read
+and decoded anew at each use, so pixels take no more memory as the data set grows. `BatchStream`
 prepares the next batches on threads while the network works on the present one; decoding, resizing and
 augmenting release the interpreter lock, so no processes are needed.
 
@@ -12,12 +13,14 @@ alone, never on the number of threads or their timing.
 import hashlib
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from tqdm import tqdm
 
 from edge_runtime.contracts.frame import Pixels
 from edge_runtime.contracts.manifest import InputSpec
@@ -70,33 +73,50 @@ class ImageStore:
 
 
 def open_images(
-    dataset: Dataset, size: InputSpec, *, workers: int, memory_limit: int
+    dataset: Dataset,
+    size: InputSpec,
+    *,
+    workers: int,
+    memory_limit: int,
+    undecodable: Collection[str] | None = None,
 ) -> ImageStore:
-    """Decode every image once on `workers` threads, keeping at most `memory_limit` bytes of pixels.
+    """Read every image once on `workers` threads, keeping at most `memory_limit` bytes of pixels.
 
-    Raises DatasetError when a file cannot be read or when no image of a class can be decoded.
+    `undecodable` are the paths that an earlier opening found to be so. Then the others are decoded only
+    to be kept: whoever compares `sha256` with the earlier one knows that they still can be. Raises
+    DatasetError when a file cannot be read or when no image of a class can be decoded.
     """
-    room = memory_limit // (size.height * size.width * 3)
     total = len(dataset.samples)
+    room = min(memory_limit // (size.height * size.width * 3), total)
     # Untouched pages cost nothing, so images that turn out to be damaged leave no hole in memory.
-    cached = np.empty((min(room, total), size.height, size.width, 3), np.uint8)
+    cached = np.empty((room, size.height, size.width, 3), np.uint8)
+    kept = 0
     digest = hashlib.sha256()
     quarantined: list[Quarantined] = []
-    kept = 0
-    with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
-        for index, outcome in enumerate(_decoded(pool, dataset, size, ahead=4 * workers)):
-            sample = dataset.samples[index]
-            if outcome.pixels is None:
+
+    def look(index: int) -> _Seen:
+        keep = index < room
+        decodes = keep or undecodable is None or dataset.samples[index].path in undecodable
+        return _look(dataset, index, size, keep=keep, decodes=decodes)
+
+    with (
+        ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool,
+        tqdm(total=total, desc="opening", unit="image", disable=None, leave=False) as bar,
+    ):
+        looks = _in_order(pool, look, total, ahead=4 * workers)
+        for index, (sample, seen) in enumerate(zip(dataset.samples, looks, strict=True)):
+            bar.update()
+            if seen.fault is not None:
                 quarantined.append(
                     Quarantined(
-                        index=index, path=sample.path, label=sample.label, reason=outcome.reason
+                        index=index, path=sample.path, label=sample.label, reason=seen.fault
                     )
                 )
                 continue
-            if kept < len(cached):
-                cached[kept] = outcome.pixels
-            kept += 1
-            for part in (sample.path, sample.label, sample.group, outcome.sha256):
+            if seen.pixels is not None:
+                cached[kept] = seen.pixels
+                kept += 1
+            for part in (sample.path, sample.label, sample.group, seen.sha256):
                 digest.update(part.encode() + b"\0")
     usable = dataset.without(bad.index for bad in quarantined)
     _require_every_class(dataset, usable)
@@ -105,7 +125,7 @@ def open_images(
         size=size,
         quarantined=tuple(quarantined),
         sha256=digest.hexdigest(),
-        cached=cached[: min(kept, len(cached))],
+        cached=cached[:kept],
     )
 
 
@@ -124,7 +144,7 @@ class BatchStream:
     """The batches of one epoch, in order. Iterate once; `waited_s` then says what that cost."""
 
     store: ImageStore
-    order: Sequence[int]
+    order: Sequence[int] | npt.NDArray[np.int64]
     """Indices of the samples to show; some may repeat, some may be missing."""
     batch_size: int
     size: InputSpec
@@ -137,62 +157,73 @@ class BatchStream:
     """Time in which the caller had to wait for pixels, seconds."""
 
     def __iter__(self) -> Iterator[Batch]:
-        starts = deque(range(0, len(self.order), self.batch_size))
-        ahead: deque[list[Future[Pixels]]] = deque()
+        order = np.asarray(self.order, np.int64)
+        starts = deque(range(0, len(order), self.batch_size))
+        ahead: deque[tuple[Batch, list[Future[None]]]] = deque()
         while starts or ahead:
             while starts and len(ahead) <= _BATCHES_AHEAD:
                 start = starts.popleft()
-                places = range(start, min(start + self.batch_size, len(self.order)))
-                ahead.append([self.pool.submit(self._prepare, place) for place in places])
+                ahead.append(self._begin(order[start : start + self.batch_size], start))
+            batch, images = ahead.popleft()
             began = time.perf_counter()
-            frames = np.stack([future.result() for future in ahead.popleft()])
+            for image in images:
+                image.result()
             self.waited_s += time.perf_counter() - began
-            shown = self._shown
-            self._shown += len(frames)
-            yield Batch(frames=frames, classes=self._classes[shown : self._shown])
+            yield batch
 
-    def __post_init__(self) -> None:
-        labels = {label: position for position, label in enumerate(self.store.dataset.labels)}
-        samples = self.store.dataset.samples
-        self._classes = np.array([labels[samples[i].label] for i in self.order], np.int64)
-        self._shown = 0
+    def _begin(
+        self, indices: npt.NDArray[np.int64], start: int
+    ) -> tuple[Batch, list[Future[None]]]:
+        """A batch that the pool fills: it is whole when every future is done."""
+        shape = (len(indices), self.size.height, self.size.width, 3)
+        batch = Batch(frames=np.empty(shape, np.uint8), classes=self.store.dataset.classes[indices])
+        return batch, [
+            self.pool.submit(self._fill, frame, index, start + offset)
+            for offset, (frame, index) in enumerate(
+                zip(batch.frames, indices.tolist(), strict=True)
+            )
+        ]
 
-    def _prepare(self, place: int) -> Pixels:
-        pixels = fit(self.store[self.order[place]], self.size)
-        if self.augmentation is None:
-            return pixels
-        return self.augmentation.apply(
-            pixels, np.random.default_rng((self.seed, self.epoch, place))
-        )
+    def _fill(self, frame: Pixels, index: int, place: int) -> None:
+        pixels = fit(self.store[index], self.size)
+        if self.augmentation is not None:
+            random = np.random.default_rng((self.seed, self.epoch, place))
+            pixels = self.augmentation.apply(pixels, random)
+        frame[...] = pixels
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Decoded:
-    pixels: Pixels | None
+class _Seen(NamedTuple):
+    """What came of looking at one image."""
+
     sha256: str
-    reason: str
+    pixels: Pixels | None
+    """Where they are to be kept."""
+    fault: str | None
 
 
-def _decoded(
-    pool: ThreadPoolExecutor, dataset: Dataset, size: InputSpec, *, ahead: int
-) -> Iterator[_Decoded]:
-    """Decode in order, with a bounded number of images under way."""
-    under_way: deque[Future[_Decoded]] = deque()
-    for index in range(len(dataset.samples)):
-        under_way.append(pool.submit(_decode, dataset, index, size))
+def _look(dataset: Dataset, index: int, size: InputSpec, *, keep: bool, decodes: bool) -> _Seen:
+    data = _read(dataset, index)
+    sha256 = hashlib.sha256(data).hexdigest()
+    if not decodes:
+        return _Seen(sha256, None, None)
+    try:
+        pixels = decode(data)
+    except Undecodable as exc:
+        return _Seen(sha256, None, str(exc))
+    return _Seen(sha256, fit(pixels, size) if keep else None, None)
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, look: Callable[[int], _Seen], total: int, *, ahead: int
+) -> Iterator[_Seen]:
+    """Look at all images in order, with a bounded number of them under way."""
+    under_way: deque[Future[_Seen]] = deque()
+    for index in range(total):
+        under_way.append(pool.submit(look, index))
         if len(under_way) > ahead:
             yield under_way.popleft().result()
     while under_way:
         yield under_way.popleft().result()
-
-
-def _decode(dataset: Dataset, index: int, size: InputSpec) -> _Decoded:
-    data = _read(dataset, index)
-    sha256 = hashlib.sha256(data).hexdigest()
-    try:
-        return _Decoded(pixels=fit(decode(data), size), sha256=sha256, reason="")
-    except Undecodable as exc:
-        return _Decoded(pixels=None, sha256=sha256, reason=str(exc))
 
 
 def _read(dataset: Dataset, index: int) -> bytes:

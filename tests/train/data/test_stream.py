@@ -9,6 +9,7 @@ from edge_runtime.contracts.manifest import InputSpec
 from edge_runtime.decoding import decode
 from edge_runtime.preprocessing import fit
 from optimize.dataset import Dataset
+from train.data import stream
 from train.data.augment import Augmentation
 from train.data.manifest import read_class_folders
 from train.data.stream import BatchStream, ImageStore, open_images
@@ -30,10 +31,10 @@ def images(dataset: Dataset) -> ImageStore:
 
 def batches(images: ImageStore, threads: int = 1, **changes: object) -> list[np.ndarray]:
     with ThreadPoolExecutor(threads) as pool:
-        stream = BatchStream(
+        batches = BatchStream(
             store=images, order=[3, 0, 3, 7, 1], batch_size=2, size=SIZE, pool=pool
         )
-        return [batch.frames for batch in replace(stream, **changes)]
+        return [batch.frames for batch in replace(batches, **changes)]
 
 
 def test_what_does_not_decode_is_quarantined_with_its_reason(
@@ -65,6 +66,38 @@ def test_memory_limits_what_is_kept_and_not_what_is_seen(
         np.testing.assert_array_equal(few[index], images[index])
 
 
+def test_a_damaged_image_among_the_first_leaves_no_gap(
+    dataset: Dataset, images: ImageStore
+) -> None:
+    backwards = replace(dataset, samples=dataset.samples[::-1])
+    few = open_images(backwards, SIZE, workers=2, memory_limit=3 * 32 * 32 * 3)
+    assert few.quarantined[0].index == 0
+    assert len(few.cached) == 2
+    for index in range(len(few)):
+        np.testing.assert_array_equal(few[index], images[len(images) - 1 - index])
+
+
+def test_opening_again_decodes_only_what_is_kept_and_what_could_not_be_decoded(
+    dataset: Dataset, images: ImageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[bytes] = []
+
+    def counted(data: bytes) -> np.ndarray:
+        decoded.append(data)
+        return decode(data)
+
+    monkeypatch.setattr(stream, "decode", counted)
+    limit = 2 * 32 * 32 * 3
+    bad = [quarantined.path for quarantined in images.quarantined]
+    again = open_images(dataset, SIZE, workers=2, memory_limit=limit, undecodable=bad)
+    assert len(decoded) == 3
+    assert again.quarantined == images.quarantined
+    assert again.sha256 == images.sha256
+    decoded.clear()
+    open_images(dataset, SIZE, workers=2, memory_limit=limit)
+    assert len(decoded) == len(dataset.samples)
+
+
 def test_the_hash_follows_bytes_labels_and_groups(dataset: Dataset, images: ImageStore) -> None:
     first = replace(dataset.samples[0], group="another")
     other = Dataset(root=dataset.root, samples=(first, *dataset.samples[1:]))
@@ -88,14 +121,14 @@ def test_a_file_that_vanished_is_named(tmp_path: Path, images: ImageStore) -> No
 def test_batches_come_in_order_with_their_classes(images: ImageStore) -> None:
     with ThreadPoolExecutor(2) as pool:
         order = [25, 0, 12, 3, 11]
-        stream = BatchStream(store=images, order=order, batch_size=2, size=SIZE, pool=pool)
-        found = list(stream)
+        batches = BatchStream(store=images, order=order, batch_size=2, size=SIZE, pool=pool)
+        found = list(batches)
     assert [len(batch.frames) for batch in found] == [2, 2, 1]
     shown = np.concatenate([batch.frames for batch in found])
     np.testing.assert_array_equal(shown, np.stack([images[i] for i in order]))
     labels = [images.dataset.labels[k] for batch in found for k in batch.classes]
     assert labels == [images.dataset.samples[i].label for i in order]
-    assert stream.waited_s > 0
+    assert batches.waited_s > 0
 
 
 def test_pixels_do_not_depend_on_the_number_of_threads(images: ImageStore) -> None:
