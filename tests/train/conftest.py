@@ -13,7 +13,7 @@ from optimize.manifest import Columns
 from train.cli.main import main
 from train.data.augment import Augmentation
 from train.data.manifest import Source
-from train.fitting.loop import Machine
+from train.fitting.machine import Machine
 from train.fitting.recipe import Recipe
 from train.fitting.record import Settings
 from train.run_folder import RunFolder

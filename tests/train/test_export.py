@@ -13,7 +13,8 @@ from train.data.stream import open_images
 from train.errors import DatasetError, ExportError, RunError, WeightsError
 from train.export import compare, export_run
 from train.fitting import backbones
-from train.fitting.loop import Machine, predict
+from train.fitting.machine import Machine
+from train.fitting.prediction import predict
 from train.fitting.record import read_record
 from train.fitting.run import Means
 from train.run_folder import RunFolder

@@ -21,7 +21,8 @@ from train.cli.main import main
 from train.data.manifest import Source
 from train.data.stream import open_images
 from train.figures.counts import measure
-from train.fitting.loop import Machine, classes_of, predict
+from train.fitting.machine import Machine
+from train.fitting.prediction import classes_of, predict
 from train.fitting.record import read_record
 from train.fitting.validation import load_network
 from train.run_folder import RunFolder

@@ -10,12 +10,12 @@ from edge_runtime.errors import UsageError
 from train.cli.source import configure_source, source
 from train.data.augment import Augmentation
 from train.data.manifest import Source
-from train.fitting.recipe import Recipe
+from train.fitting.recipe import LOSSES, Recipe
 from train.fitting.record import Settings, dump_settings, read_record
 from train.run_folder import RunFolder
 
 if TYPE_CHECKING:
-    from train.fitting.loop import Epoch
+    from train.fitting.history import Epoch
 
 NAME = "fit"
 HELP = "fine-tune a backbone on labelled crops"
@@ -116,31 +116,65 @@ def configure_recipe(group: "argparse._ArgumentGroup") -> None:
     """Add how it is taught; `recipe` and `augmentation` read it."""
     defaults = Recipe()
 
-    def number(flag: str, what: str, *names: str) -> None:
+    def number(
+        flag: str, what: str, *names: str, kind: type | None = None, unset: str = ""
+    ) -> None:
         dest = flag.replace("-", "_")
         default: Any = getattr(defaults, dest)
         group.add_argument(
             *names,
             f"--{flag}",
             dest=dest,
-            type=int if default is None else type(default),
+            type=kind or type(default),
             default=default,
             metavar="N",
-            help=f"{what} (default: {'as --img-size' if default is None else '%(default)s'})",
+            help=f"{what} (default: {unset or '%(default)s'})",
         )
 
     number("img-size", "side of the model's input, pixels")
-    number("train-img-size", "side during all but the last epochs, pixels")
+    number(
+        "train-img-size",
+        "side during all but the last epochs, pixels",
+        kind=int,
+        unset="as --img-size",
+    )
     number("full-size-epochs", "last epochs, at --img-size, after a smaller --train-img-size")
-    number("epochs", "times that as many images are shown as there are")
+    number("epochs", "after each of them the run is validated")
+    number(
+        "epoch-images",
+        "images shown per epoch: the same budget for much and for little data",
+        kind=int,
+        unset="as many as there are",
+    )
     number("freeze-epochs", "first epochs, in which only the head learns")
+    number("unfreeze-epochs", "epochs over which the backbone's stages then join from the top")
     number("warmup-epochs", "epochs over which the learning rate then rises")
     number("batch-size", "images per step", "-b")
-    number("lr", "highest learning rate of AdamW")
+    number("grad-accum-steps", "steps whose gradients make one update")
+    group.add_argument(
+        "--opt",
+        default=defaults.opt,
+        metavar="NAME",
+        help="any timm optimiser (default: %(default)s)",
+    )
+    number("lr", "highest learning rate")
     number("min-lr", "learning rate at the end of the cosine")
-    number("weight-decay", "of AdamW, on weight matrices")
-    number("smoothing", "label smoothing")
-    number("model-ema-decay", "of the averaged weights, per step")
+    number("layer-decay", "factor on the learning rate from each layer to the one below")
+    number("weight-decay", "of the optimiser, on weight matrices")
+    number("clip-grad", "largest norm of an update's gradient", kind=float, unset="none")
+    number("drop-path", "probability of skipping the last residual block while training")
+    group.add_argument(
+        "--loss",
+        choices=LOSSES,
+        default=defaults.loss,
+        help="class-balanced and focal are for imbalance, generalized and symmetric for wrong labels "
+        "(default: %(default)s)",
+    )
+    number("smoothing", "label smoothing, where the loss contains a cross-entropy")
+    number("focal-gamma", "how much less --loss focal heeds what is sure already")
+    number("class-balance-beta", "of --loss class-balanced: 0 weighs images, near 1 classes")
+    number("generalized-q", "of --loss generalized: towards 1 wrong labels weigh less")
+    number("model-ema-decay", "of the averaged weights, per update")
     number("sampling-power", "classes are drawn as images ** N: 1 as they come, 0 equally often")
     number("logit-adjustment", "how far the loss makes up for the remaining imbalance, 0 to 2")
     number("seed", "of split, weights, order and augmentation")

@@ -153,12 +153,14 @@ class BatchStream:
     augmentation: Augmentation | None = None
     seed: int = 0
     epoch: int = 0
+    first: int = 0
+    """Place in `order` to begin at, where what comes before it has been shown already."""
     waited_s: float = 0.0
     """Time in which the caller had to wait for pixels, seconds."""
 
     def __iter__(self) -> Iterator[Batch]:
         order = np.asarray(self.order, np.int64)
-        starts = deque(range(0, len(order), self.batch_size))
+        starts = deque(range(self.first, len(order), self.batch_size))
         ahead: deque[tuple[Batch, list[Future[None]]]] = deque()
         while starts or ahead:
             while starts and len(ahead) <= _BATCHES_AHEAD:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from train.errors import RunError
 from train.written_aside import written_aside
 
-FORMAT = 1
+FORMAT = 2
 """Of `last.pth` and `best.pth`; raised when their keys change."""
 
 DAMAGED = (RuntimeError, ValueError, LookupError, TypeError, EOFError, pickle.UnpicklingError)
@@ -35,6 +36,17 @@ def load(source: Path, device: torch.device) -> dict[str, Any]:
     except DAMAGED as exc:
         raise RunError(f"{source} is damaged: {first_line(exc)}; start a new run") from exc
     return state
+
+
+def finite(content: object) -> bool:
+    """Whether no tensor, however deep it lies, holds NaN or infinity."""
+    if isinstance(content, Tensor):
+        return bool(torch.isfinite(content).all())
+    if isinstance(content, Mapping):
+        return all(finite(value) for value in content.values())
+    if isinstance(content, list | tuple):
+        return all(finite(value) for value in content)
+    return True
 
 
 def first_line(exc: BaseException) -> str:

@@ -5,13 +5,13 @@ small backbone on a few thousand images; names are timm's where timm has the set
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
-import numpy.typing as npt
+from typing import Literal, get_args
 
 from edge_runtime.errors import UsageError
+
+LossName = Literal["cross-entropy", "class-balanced", "focal", "generalized", "symmetric"]
+LOSSES: tuple[LossName, ...] = get_args(LossName)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,18 +27,43 @@ class Recipe:
     """How many last epochs run at `img_size` where `train_img_size` is smaller; the best is one of
     them."""
     epochs: int = 12
+    epoch_images: int | None = None
+    """Images shown per epoch; None shows as many as there are. The same number gives data sets of any
+    size the same budget."""
     freeze_epochs: int = 1
     """First epochs in which only the head learns: its first gradients would spoil the backbone."""
+    unfreeze_epochs: int = 0
+    """Epochs over which the backbone's stages then join in from the top; 0 lets all of them join at
+    once."""
     warmup_epochs: int = 1
     """Epochs over which the rate rises once the backbone learns."""
     batch_size: int = 32
+    grad_accum_steps: int = 1
+    """Batches whose gradients make one update: as one batch of so many times the size, in a fraction
+    of its memory, except that batch norm sees each batch by itself."""
+    opt: str = "adamw"
+    """Optimiser, by timm's name."""
     lr: float = 1e-3
     min_lr: float = 1e-6
+    layer_decay: float = 1.0
+    """Factor on the learning rate from each layer to the one below it; 1 lets all learn alike."""
     weight_decay: float = 0.05
+    clip_grad: float | None = None
+    """Largest norm of an update's gradient; None leaves it as it is."""
+    drop_path: float = 0.0
+    """Probability of skipping the last residual block while training; earlier ones in proportion."""
+    loss: LossName = "cross-entropy"
     smoothing: float = 0.05
-    """Label smoothing."""
+    """Label smoothing, of `cross-entropy`, `class-balanced` and `symmetric`."""
+    focal_gamma: float = 2.0
+    """How much less the focal loss heeds what the network is sure of already."""
+    class_balance_beta: float = 0.999
+    """Of the class-balanced loss: 0 weights all images alike, near 1 all classes."""
+    generalized_q: float = 0.5
+    """Of the generalised cross-entropy: towards 0 the cross-entropy, at 1 the mean absolute error, which
+    wrong labels harm least and which learns slowest."""
     model_ema_decay: float = 0.995
-    """Of the averaged weights, per step; ramped up from 0 so that short runs are not held back."""
+    """Of the averaged weights, per update; ramped up from 0 so that short runs are not held back."""
     sampling_power: float = 0.5
     """Classes are drawn in proportion to images ** power: 1 as they come, 0 all equally often. 0.5 shows
     a class of 10 images among 4,000 a hundred times per epoch and not seven hundred times."""
@@ -48,26 +73,42 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        limits: tuple[tuple[str, float, float, float], ...] = (
+        limits: tuple[tuple[str, float | None, float, float], ...] = (
             ("img-size", self.img_size, 8, 4096),
-            ("train-img-size", self.side(0), 8, self.img_size),
+            ("train-img-size", self.train_img_size, 8, self.img_size),
             ("epochs", self.epochs, 1, math.inf),
             ("full-size-epochs", self.full_size_epochs, 1, math.inf),
+            ("epoch-images", self.epoch_images, 2, math.inf),
             ("freeze-epochs", self.freeze_epochs, 0, self.epochs),
+            ("unfreeze-epochs", self.unfreeze_epochs, 0, self.epochs - self.freeze_epochs),
             ("warmup-epochs", self.warmup_epochs, 0, math.inf),
             ("batch-size", self.batch_size, 2, math.inf),
+            ("grad-accum-steps", self.grad_accum_steps, 1, math.inf),
             ("lr", self.lr, 1e-12, 10),
             ("min-lr", self.min_lr, 0, self.lr),
+            ("layer-decay", self.layer_decay, 0.01, 1),
             ("weight-decay", self.weight_decay, 0, math.inf),
+            ("clip-grad", self.clip_grad, 1e-12, math.inf),
+            ("drop-path", self.drop_path, 0, 0.9),
             ("smoothing", self.smoothing, 0, 0.9),
+            ("focal-gamma", self.focal_gamma, 0, 10),
+            ("class-balance-beta", self.class_balance_beta, 0, 0.9999999),
+            ("generalized-q", self.generalized_q, 0.01, 1),
             ("model-ema-decay", self.model_ema_decay, 0, 0.999999),
             ("sampling-power", self.sampling_power, 0, 1),
             ("logit-adjustment", self.logit_adjustment, 0, 2),
             ("seed", self.seed, 0, 2**32 - 1),
         )
         for flag, value, low, high in limits:
-            if not low <= value <= high:
+            if value is not None and not low <= value <= high:
                 raise UsageError(f"--{flag} {value}: expected a value from {low} to {high}")
+        if self.loss not in LOSSES:
+            raise UsageError(f"--loss {self.loss}: expected one of {', '.join(LOSSES)}")
+
+    @property
+    def update_size(self) -> int:
+        """Images of one update."""
+        return self.batch_size * self.grad_accum_steps
 
     def side(self, epoch: int) -> int:
         """Side of the training images in that epoch (from 0), pixels."""
@@ -76,61 +117,30 @@ class Recipe:
         return self.train_img_size
 
     def shown(self, images: int) -> int:
-        """How many of that many training images an epoch shows: whole batches, or all of less than one.
+        """How many images an epoch shows where that many teach: whole updates, or all of less than one.
 
-        A last, smaller batch would give its images more weight and batch norm a poor estimate.
+        A last, smaller update would give its images more weight and batch norm a poor estimate.
         """
-        return images - images % self.batch_size or images
+        wanted = self.epoch_images or images
+        return wanted - wanted % self.update_size or wanted
 
-    def frozen(self, epoch: int) -> bool:
-        """Whether only the head learns in that epoch."""
-        return epoch < self.freeze_epochs
+    def learning_stages(self, epoch: int, stages: int) -> int:
+        """How many of a backbone's stages, counted from the top, learn in that epoch (from 0)."""
+        joined = (epoch - self.freeze_epochs + 1) / (self.unfreeze_epochs + 1)
+        return math.ceil(stages * min(max(joined, 0), 1))
 
-    def learning_rate(self, step: int, steps_per_epoch: int) -> float:
-        """Of that step (from 0): constant while frozen, a linear rise, a cosine down to `min_lr`."""
-        step -= self.freeze_epochs * steps_per_epoch
-        if step < 0:
+    def learning_rate(self, update: int, updates_per_epoch: int) -> float:
+        """Of that update (from 0): constant while frozen, a linear rise, a cosine down to `min_lr`."""
+        update -= self.freeze_epochs * updates_per_epoch
+        if update < 0:
             return self.lr
-        warmup = self.warmup_epochs * steps_per_epoch
-        if step < warmup:
-            return self.lr * (step + 1) / (warmup + 1)
-        total = (self.epochs - self.freeze_epochs) * steps_per_epoch
-        done = (step - warmup) / max(1, total - warmup)
+        warmup = self.warmup_epochs * updates_per_epoch
+        if update < warmup:
+            return self.lr * (update + 1) / (warmup + 1)
+        total = (self.epochs - self.freeze_epochs) * updates_per_epoch
+        done = (update - warmup) / max(1, total - warmup)
         return self.min_lr + (self.lr - self.min_lr) * (1 + math.cos(math.pi * done)) / 2
 
-    def ema_decay(self, step: int) -> float:
-        """Of the averaged weights after that step (from 0)."""
-        return min(self.model_ema_decay, (1 + step) / (10 + step))
-
-
-def drawing_shares(counts: Sequence[int], power: float) -> npt.NDArray[np.float64]:
-    """Share of the draws that each class gets, from its images: proportional to counts ** power.
-
-    A class without images gets none, whatever the power.
-    """
-    images = np.asarray(counts, np.float64)
-    weights = np.where(images > 0, images**power, 0.0)
-    return np.asarray(weights / weights.sum())
-
-
-def draw_epoch(
-    classes: npt.NDArray[np.int64], shares: npt.NDArray[np.float64], random: np.random.Generator
-) -> npt.NDArray[np.int64]:
-    """Positions to show in one epoch, as many as there are images, classes in the given shares.
-
-    A class is gone through whole, in random order, before any of its images comes again. Shares are met
-    to within rounding, the odd images going by lot.
-    """
-    quota = shares * len(classes)
-    wanted = np.floor(quota).astype(np.int64)
-    left = len(classes) - int(wanted.sum())
-    if left:
-        remainder = (quota - wanted) / (quota - wanted).sum()
-        wanted += random.multinomial(left, remainder)
-    drawn: list[npt.NDArray[np.int64]] = []
-    for label, count in enumerate(wanted.tolist()):
-        members = np.flatnonzero(classes == label)
-        while count > 0:
-            drawn.append(random.permutation(members)[:count])
-            count -= len(members)
-    return random.permutation(np.concatenate(drawn))
+    def ema_decay(self, update: int) -> float:
+        """Of the averaged weights after that update (from 0)."""
+        return min(self.model_ema_decay, (1 + update) / (10 + update))

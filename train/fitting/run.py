@@ -24,7 +24,9 @@ from train.data.split import split_dataset
 from train.data.stream import ImageStore, open_images
 from train.errors import RunError
 from train.fitting import backbones
-from train.fitting.loop import Epoch, Machine, Task, run_epochs
+from train.fitting.history import Epoch
+from train.fitting.loop import run_epochs
+from train.fitting.machine import Machine
 from train.fitting.recipe import Recipe
 from train.fitting.record import (
     Counts,
@@ -34,6 +36,7 @@ from train.fitting.record import (
     resolve_ok_labels,
     write_record,
 )
+from train.fitting.task import Task
 from train.run_folder import RunFolder
 from train.written_aside import write_csv, written_aside
 

@@ -18,7 +18,7 @@ from train.data.split import VALIDATION
 from train.data.stream import ImageStore, open_images
 from train.errors import DatasetError, RunError
 from train.fitting import backbones
-from train.fitting.loop import classes_of, predict
+from train.fitting.prediction import classes_of, predict
 from train.fitting.record import RunRecord
 from train.fitting.run import Means
 from train.run_folder import RunFolder

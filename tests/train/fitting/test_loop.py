@@ -1,4 +1,5 @@
 import csv
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +13,14 @@ from edge_runtime.contracts.manifest import InputSpec
 from train.data.split import split_dataset
 from train.data.stream import open_images
 from train.errors import DivergenceError, RunError
-from train.fitting import backbones, loop
-from train.fitting.loop import Average, Epoch, Machine, Task, learn, run_epochs
+from train.fitting import backbones
+from train.fitting.average import Average
+from train.fitting.history import Epoch
+from train.fitting.loop import learn, run_epochs
+from train.fitting.machine import Machine
+from train.fitting.optimizer import Optimizer
 from train.fitting.record import Settings
+from train.fitting.task import Task
 from train.run_folder import RunFolder
 
 
@@ -44,15 +50,25 @@ def train(
     *,
     resume: bool = False,
     report: Callable[[Epoch], None] = lambda _epoch: None,
+    checkpoint_every_s: float = math.inf,
 ) -> tuple[RunFolder, list[Epoch]]:
     path.mkdir(exist_ok=True)
     folder = RunFolder(path=path)
-    return folder, run_epochs(network(task), task, folder, machine, resume=resume, report=report)
+    epochs = run_epochs(
+        network(task),
+        task,
+        folder,
+        machine,
+        resume=resume,
+        report=report,
+        checkpoint_every_s=checkpoint_every_s,
+    )
+    return folder, epochs
 
 
 def state(folder: RunFolder) -> dict[str, torch.Tensor]:
     stored = torch.load(folder.last, weights_only=True)
-    moments = stored["optimizer"]["state"]
+    moments = stored["optimizer"]["optimizer"]["state"]
     return {
         **{f"network.{name}": value for name, value in stored["network"].items()},
         **{f"average.{name}": value for name, value in stored["average"].items()},
@@ -88,17 +104,17 @@ def test_a_run_interrupted_between_checkpoints_goes_on_to_the_same_weights(
 ) -> None:
     whole, _ = train(task, tmp_path / "whole", machine)
     seen = 0
-    real = loop.functional.cross_entropy
+    real = Optimizer.update
 
-    def interrupted(*args: object, **kwargs: object) -> torch.Tensor:
+    def interrupted(optimizer: Optimizer, rate: float) -> None:
         nonlocal seen
         seen += 1
-        steps = len(task.split.train) // task.recipe.batch_size
-        if seen == finished * steps + 2:
+        updates = len(task.split.train) // task.recipe.update_size
+        if seen == finished * updates + 2:
             raise KeyboardInterrupt
-        return real(*args, **kwargs)
+        real(optimizer, rate)
 
-    monkeypatch.setattr(loop.functional, "cross_entropy", interrupted)
+    monkeypatch.setattr(Optimizer, "update", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train(task, tmp_path / "parts", machine)
     monkeypatch.undo()
@@ -113,6 +129,68 @@ def test_a_run_interrupted_between_checkpoints_goes_on_to_the_same_weights(
     assert reported == list(range(finished + 1, 4))
     assert [epoch.epoch for epoch in epochs] == [1, 2, 3]
     assert_same(whole, parts)
+
+
+@pytest.mark.parametrize("opt", ["adamw", "sgd"])
+def test_a_run_interrupted_within_an_epoch_goes_on_from_there_to_the_same_weights(
+    task: Task, machine: Machine, tmp_path: Path, opt: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = replace(
+        task.recipe,
+        opt=opt,
+        batch_size=2,
+        grad_accum_steps=2,
+        unfreeze_epochs=1,
+        layer_decay=0.8,
+        clip_grad=1.0,
+        drop_path=0.3,
+    )
+    task = replace(task, recipe=recipe)
+    whole, _ = train(task, tmp_path / "whole", machine)
+    made = 0
+    real = Optimizer.update
+
+    def counted(optimizer: Optimizer, rate: float) -> None:
+        nonlocal made
+        made += 1
+        if made == last:
+            raise KeyboardInterrupt
+        real(optimizer, rate)
+
+    monkeypatch.setattr(Optimizer, "update", counted)
+    updates = recipe.shown(len(task.split.train)) // recipe.update_size
+    last = updates + 3
+    with pytest.raises(KeyboardInterrupt):
+        train(task, tmp_path / "parts", machine, checkpoint_every_s=0)
+    made, last = 0, -1
+    parts, epochs = train(task, tmp_path / "parts", machine, resume=True)
+    assert made == 3 * updates - (updates + 2)
+    assert [epoch.epoch for epoch in epochs] == [1, 2, 3]
+    assert_same(whole, parts)
+    with whole.metrics.open() as ours, parts.metrics.open() as theirs:
+        losses = [[row["loss"] for row in csv.DictReader(file)] for file in (ours, theirs)]
+    assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize(("model", "equal"), [("test_vit", True), ("test_resnet", False)])
+def test_gathered_gradients_are_those_of_the_large_batch_where_no_batch_norm_sees_it(
+    task: Task, machine: Machine, model: str, equal: bool
+) -> None:
+    size = InputSpec(height=160, width=160)
+    recipe = replace(task.recipe, epochs=1, freeze_epochs=0, warmup_epochs=0, epoch_images=16)
+    recipe = replace(recipe, img_size=160, train_img_size=None, opt="sgd", lr=0.1)
+    ends = []
+    for batch, steps in ((8, 1), (2, 4)):
+        part = replace(task, recipe=replace(recipe, batch_size=batch, grad_accum_steps=steps))
+        torch.manual_seed(0)
+        fresh = backbones.build(model, 3, [size])
+        with tqdm(disable=True) as bar:
+            learn(fresh, part, machine, bar)
+        ends.append(torch.cat([p.detach().flatten() for p in fresh.parameters()]))
+    torch.manual_seed(0)
+    start = backbones.build(model, 3, [size])
+    moved = ends[0] - torch.cat([p.detach().flatten() for p in start.parameters()])
+    assert (float((ends[1] - ends[0]).norm()) < 1e-3 * float(moved.norm())) == equal
 
 
 def test_a_schedule_without_validation_ends_at_the_average_of_the_run(
@@ -191,7 +269,9 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(
         if epoch.epoch == 2:
             spoiled.get_parameter("classifier.weight").data.fill_(float("nan"))
 
-    with pytest.raises(DivergenceError, match=r"became nan in epoch 3, step 1 of .*holds epoch 2"):
+    with pytest.raises(
+        DivergenceError, match=r"became nan in epoch 3 at image 4 of .*holds epoch 2"
+    ):
         run_epochs(spoiled, task, folder, machine, resume=False, report=spoil)
     stored = torch.load(folder.last, weights_only=True)
     assert len(stored["history"]) == 2

@@ -1,12 +1,9 @@
 from itertools import pairwise
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from edge_runtime.errors import UsageError
-from train.fitting.recipe import Recipe, draw_epoch, drawing_shares
+from train.fitting.recipe import Recipe
 
 
 def test_the_rate_is_flat_while_frozen_then_rises_then_falls() -> None:
@@ -25,6 +22,25 @@ def test_a_run_may_be_all_frozen_or_all_warm_up() -> None:
         Recipe(epochs=2, freeze_epochs=0, warmup_epochs=9).learning_rate(s, 4) for s in range(8)
     ]
     assert all(0 < a < b for a, b in pairwise(rates))
+
+
+def test_stages_join_from_the_top_once_the_head_has_learned() -> None:
+    recipe = Recipe(epochs=6, freeze_epochs=1, unfreeze_epochs=3)
+    assert [recipe.learning_stages(epoch, 8) for epoch in range(6)] == [0, 2, 4, 6, 8, 8]
+    assert [recipe.learning_stages(epoch, 3) for epoch in range(6)] == [0, 1, 2, 3, 3, 3]
+    at_once = Recipe(epochs=3, freeze_epochs=1)
+    assert [at_once.learning_stages(epoch, 8) for epoch in range(3)] == [0, 8, 8]
+    assert Recipe(epochs=2, freeze_epochs=2).learning_stages(1, 8) == 0
+
+
+def test_an_epoch_shows_whole_updates_or_all_of_less_than_one() -> None:
+    recipe = Recipe(batch_size=32)
+    assert [recipe.shown(images) for images in (5, 32, 63, 64)] == [5, 32, 32, 64]
+    assert [Recipe(batch_size=16, grad_accum_steps=2).shown(images) for images in (5, 63)] == [
+        5,
+        32,
+    ]
+    assert [Recipe(batch_size=32, epoch_images=70).shown(images) for images in (5, 900)] == [64, 64]
 
 
 def test_the_last_epochs_run_at_full_size() -> None:
@@ -57,6 +73,15 @@ def test_the_average_follows_closely_at_first() -> None:
         {"model_ema_decay": 1.0},
         {"sampling_power": 1.5},
         {"seed": -1},
+        {"epoch_images": 1},
+        {"unfreeze_epochs": 12},
+        {"grad_accum_steps": 0},
+        {"layer_decay": 1.1},
+        {"clip_grad": 0.0},
+        {"drop_path": 1.0},
+        {"focal_gamma": -0.5},
+        {"class_balance_beta": 1.0},
+        {"generalized_q": 0.0},
     ],
 )
 def test_a_value_that_cannot_be_is_refused_by_its_flag(change: dict[str, float]) -> None:
@@ -66,48 +91,6 @@ def test_a_value_that_cannot_be_is_refused_by_its_flag(change: dict[str, float])
     assert any(flag in str(caught.value) for flag in flags)
 
 
-def test_shares_run_from_as_they_come_to_all_alike() -> None:
-    np.testing.assert_allclose(drawing_shares([900, 100], 1.0), [0.9, 0.1])
-    np.testing.assert_allclose(drawing_shares([900, 100], 0.5), [0.75, 0.25])
-    np.testing.assert_allclose(drawing_shares([900, 100], 0.0), [0.5, 0.5])
-
-
-@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
-def test_a_class_without_images_is_not_drawn(power: float) -> None:
-    np.testing.assert_allclose(drawing_shares([40, 0, 40], power), [0.5, 0.0, 0.5])
-
-
-def test_an_epoch_shows_whole_batches_or_all_of_less_than_one() -> None:
-    recipe = Recipe(batch_size=32)
-    assert [recipe.shown(images) for images in (5, 32, 63, 64)] == [5, 32, 32, 64]
-
-
-@given(
-    counts=st.lists(st.integers(1, 60), min_size=2, max_size=6),
-    power=st.floats(0, 1),
-    seed=st.integers(0, 2**32),
-)
-def test_an_epoch_meets_the_shares_and_repeats_no_image_before_its_class_is_through(
-    counts: list[int], power: float, seed: int
-) -> None:
-    classes = np.repeat(np.arange(len(counts)), counts)
-    shares = drawing_shares(counts, power)
-    drawn = draw_epoch(classes, shares, np.random.default_rng(seed))
-    assert len(drawn) == len(classes)
-    for label, count in enumerate(counts):
-        of_class = drawn[classes[drawn] == label]
-        quota = shares[label] * len(classes)
-        assert quota - 1 <= len(of_class) <= quota + len(counts)
-        times = np.bincount(of_class, minlength=len(classes))[classes == label]
-        assert times.max() - times.min() <= 1, count
-
-
-def test_the_order_is_shuffled_and_repeats_with_its_seed() -> None:
-    classes = np.repeat([0, 1], [30, 10])
-    shares = drawing_shares([30, 10], 1.0)
-    first, again, other = (
-        draw_epoch(classes, shares, np.random.default_rng(seed)) for seed in (1, 1, 2)
-    )
-    np.testing.assert_array_equal(first, again)
-    assert (first != other).any()
-    assert sorted(first.tolist()) == list(range(40))
+def test_an_unknown_loss_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(UsageError, match="--loss hinge: expected one of cross-entropy, class-bal"):
+        Recipe(loss="hinge")  # type: ignore[arg-type]

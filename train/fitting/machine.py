@@ -1,0 +1,48 @@
+"""What a run works on, and how a network is run on it."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from edge_runtime.contracts.manifest import InputSpec
+from train.fitting import backbones
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """Device, number format and threads; none of it is meant to change the result."""
+
+    device: torch.device
+    amp: bool
+    """Autocast: for GPUs and for CPUs with AMX; slower on others."""
+    workers: ThreadPoolExecutor
+    amp_dtype: torch.dtype = torch.bfloat16
+    """Of autocast: bfloat16, or float16 with scaled gradients for GPUs that compute no other."""
+    compiled: bool = False
+    """Whether training runs through `torch.compile`."""
+
+    @property
+    def scales_gradients(self) -> bool:
+        """float16 has no room for small gradients: they are scaled up, and down again for the update."""
+        return self.amp and self.amp_dtype is torch.float16
+
+    def prepared(self, network: nn.Module) -> Callable[[Tensor], Tensor]:
+        """The network as training runs it: sharing its weights, compiled where that was asked for."""
+        if not self.compiled:
+            return network
+        # What learns has changed since; graphs of another epoch would count towards torch's limit.
+        torch.compiler.reset()
+        return torch.compile(network, dynamic=False)
+
+    def forward(
+        self, network: Callable[[Tensor], Tensor], frames: npt.NDArray[np.uint8], size: InputSpec
+    ) -> Tensor:
+        """float32 logits (N, classes) for frames (N, height, width, 3) uint8."""
+        pixels = backbones.normalise(torch.from_numpy(frames).to(self.device), size)
+        with torch.autocast(self.device.type, self.amp_dtype, enabled=self.amp):
+            return network(pixels).float()
