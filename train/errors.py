@@ -7,6 +7,7 @@ EdgeInspectError (edge_runtime.errors)
 |- DivergenceError   exit 23  the loss became NaN or infinite
 |- ExportError       exit 24  the exported model does not answer like the trained one
 |- UnmetError        exit 25  no thresholds meet the bounds that were asked for
+|- SealError         exit 26  a frozen split or its ledger is missing, taken, changed or damaged
 """
 
 from edge_runtime.errors import EdgeInspectError
@@ -41,3 +42,9 @@ class UnmetError(EdgeInspectError):
     """The validation images do not show that any thresholds keep the required bounds."""
 
     exit_code = 25
+
+
+class SealError(EdgeInspectError):
+    """A frozen split, its sealed test set or its ledger is not as it was made."""
+
+    exit_code = 26

@@ -72,7 +72,7 @@ FIT = ["fit", "--model", "test_efficientnet", "--initial-weights", "scratch", "-
 @pytest.mark.parametrize(
     ("flags", "code", "expected"),
     [
-        ([], 2, "--data-dir is needed"),
+        ([], 2, "--data-dir or --split is needed"),
         (["--data-dir", "nowhere"], 20, "no folder"),
         (["--data-dir", "DATA", "--workers", "0"], 2, "--workers 0"),
         (["--data-dir", "DATA", "--cache-gb", "-1"], 2, "--cache-gb -1.0"),

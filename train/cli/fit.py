@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.errors import UsageError
-from train.cli.source import configure_source, source
+from train.cli.source import configure_source, configure_split, frozen_split, source
 from train.data.augment import Augmentation
 from train.data.manifest import Source
 from train.fitting.recipe import LOSSES, Recipe
@@ -27,6 +27,9 @@ examples:
 
   # most epochs at a smaller size, which costs half; the last three at the full one
   train fit --data-dir runs/gen3 --train-img-size 192 --epochs 12 --output runs/quick
+
+  # as it was frozen, so that the test set stays sealed
+  train fit --split runs/gen3-split --output runs/first
 
   # any CSV file will do
   train fit --data-dir tiles --path-column file --label-column class --group-column tile_group \\
@@ -55,6 +58,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="finish the run in RUN_FOLDER; its settings are taken from there",
     )
     configure_source(parser, required=False)
+    configure_split(parser)
     configure_model(parser.add_argument_group("model"))
     configure_recipe(parser.add_argument_group("recipe"))
     configure_machine(parser.add_argument_group("machine"))
@@ -108,7 +112,7 @@ def configure_model(group: "argparse._ArgumentGroup") -> None:
         type=float,
         default=0.2,
         metavar="SHARE",
-        help="share of images held back for validation (default: %(default)s)",
+        help="share of images held back for validation, without --split (default: %(default)s)",
     )
 
 
@@ -186,8 +190,8 @@ def configure_recipe(group: "argparse._ArgumentGroup") -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     require_machine(arguments)
-    if arguments.data_dir is None and not arguments.resume:
-        raise UsageError("--data-dir is needed: the folder of the labelled images")
+    if arguments.data_dir is None and arguments.split is None and not arguments.resume:
+        raise UsageError("--data-dir or --split is needed: where the labelled images are")
     from train.fitting import run as training
 
     folder = RunFolder(path=arguments.output)
@@ -236,7 +240,8 @@ def augmentation(arguments: argparse.Namespace) -> Augmentation | None:
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
-    where = source(arguments)
+    split = frozen_split(arguments)
+    where = split.source if split else source(arguments)
     return Settings(
         source=Source(
             data_dir=where.data_dir.resolve(),
@@ -244,6 +249,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
             columns=where.columns,
             where=where.where,
         ),
+        split=split.reference if split else None,
         val_split=arguments.val_split,
         ok_labels=tuple(arguments.ok_label) if arguments.ok_label else None,
         model=arguments.model,
@@ -266,7 +272,7 @@ def _require_same(arguments: argparse.Namespace, stored: Settings) -> None:
         for settings in (_settings(arguments), _settings(blank), stored)
     )
     for name, value in given.items():
-        if value != default[name] and value != kept.get(name):
+        if value != default.get(name) and value != kept.get(name):
             raise UsageError(
                 f"--resume keeps the run's settings, in which {name} is {kept.get(name)} and not "
                 f"{value}: leave the flag out, or start a new run"

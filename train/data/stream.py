@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,7 @@ from train.data.augment import Augmentation
 from train.errors import DatasetError
 
 _BATCHES_AHEAD = 2
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +66,7 @@ class ImageStore:
         if index < len(self.cached):
             return np.asarray(self.cached[index])
         try:
-            return fit(decode(_read(self.dataset, index)), self.size)
+            return fit(decode(read_image(self.dataset, index)), self.size)
         except Undecodable as exc:
             raise DatasetError(
                 f"{self.dataset.file(index)} changed while it was in use: {exc}"
@@ -103,7 +104,7 @@ def open_images(
         ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool,
         tqdm(total=total, desc="opening", unit="image", disable=None, leave=False) as bar,
     ):
-        looks = _in_order(pool, look, total, ahead=4 * workers)
+        looks = in_order(pool, look, total, ahead=4 * workers)
         for index, (sample, seen) in enumerate(zip(dataset.samples, looks, strict=True)):
             bar.update()
             if seen.fault is not None:
@@ -119,7 +120,7 @@ def open_images(
             for part in (sample.path, sample.label, sample.group, seen.sha256):
                 digest.update(part.encode() + b"\0")
     usable = dataset.without(bad.index for bad in quarantined)
-    _require_every_class(dataset, usable)
+    require_every_class(dataset, usable.labels)
     return ImageStore(
         dataset=usable,
         size=size,
@@ -204,7 +205,7 @@ class _Seen(NamedTuple):
 
 
 def _look(dataset: Dataset, index: int, size: InputSpec, *, keep: bool, decodes: bool) -> _Seen:
-    data = _read(dataset, index)
+    data = read_image(dataset, index)
     sha256 = hashlib.sha256(data).hexdigest()
     if not decodes:
         return _Seen(sha256, None, None)
@@ -215,11 +216,11 @@ def _look(dataset: Dataset, index: int, size: InputSpec, *, keep: bool, decodes:
     return _Seen(sha256, fit(pixels, size) if keep else None, None)
 
 
-def _in_order(
-    pool: ThreadPoolExecutor, look: Callable[[int], _Seen], total: int, *, ahead: int
-) -> Iterator[_Seen]:
+def in_order(
+    pool: ThreadPoolExecutor, look: Callable[[int], Found], total: int, *, ahead: int
+) -> Iterator[Found]:
     """Look at all images in order, with a bounded number of them under way."""
-    under_way: deque[Future[_Seen]] = deque()
+    under_way: deque[Future[Found]] = deque()
     for index in range(total):
         under_way.append(pool.submit(look, index))
         if len(under_way) > ahead:
@@ -228,16 +229,25 @@ def _in_order(
         yield under_way.popleft().result()
 
 
-def _read(dataset: Dataset, index: int) -> bytes:
+def read_image(dataset: Dataset, index: int) -> bytes:
+    """The encoded image; raises DatasetError where it is gone or not the one that the manifest names."""
     try:
-        return dataset.read(index)
+        data = dataset.read(index)
     except OSError as exc:
         raise DatasetError(f"cannot read {dataset.file(index)}: {exc.strerror}") from exc
+    expected = dataset.samples[index].sha256
+    if expected and (found := hashlib.sha256(data).hexdigest()) != expected:
+        raise DatasetError(
+            f"{dataset.file(index)} was changed: its sha256 is {found[:12]}, the manifest or split says "
+            f"{expected[:12]}; put it back, or write manifest and split anew"
+        )
+    return data
 
 
-def _require_every_class(dataset: Dataset, usable: Dataset) -> None:
+def require_every_class(dataset: Dataset, usable: Collection[str]) -> None:
+    """Raise DatasetError unless each class has a usable image left."""
     for label in dataset.labels:
-        if label not in usable.labels:
+        if label not in usable:
             raise DatasetError(
                 f"none of the {dataset.counts[label]} images of class {label!r} can be decoded: "
                 "replace the files or leave the class out"

@@ -14,6 +14,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from edge_runtime.contracts.base import Contract, Sha256, UtcTime
 from edge_runtime.errors import UsageError
 from train.data.augment import Augmentation
+from train.data.frozen_split import SplitReference
 from train.data.manifest import Source
 from train.errors import RunError
 from train.fitting.recipe import Recipe
@@ -30,7 +31,10 @@ class Settings:
     """All that shapes a run's weights."""
 
     source: Source
+    split: SplitReference | None = None
+    """The frozen split that says who teaches and who validates, in place of a draw."""
     val_split: float = 0.2
+    """Share held back by the draw."""
     ok_labels: tuple[str, ...] | None = None
     """Labels of good parts; None means `no_defect` where there is such a class."""
     model: str = "tf_efficientnet_lite0"

@@ -19,10 +19,11 @@ from torch import nn
 
 from edge_runtime.contracts.manifest import InputSpec
 from edge_runtime.errors import UsageError
+from optimize.dataset import Dataset
 from train.data.augment import contact_sheet
-from train.data.split import split_dataset
+from train.data.split import Split, split_dataset
 from train.data.stream import ImageStore, open_images
-from train.errors import RunError
+from train.errors import DatasetError, RunError
 from train.fitting import backbones
 from train.fitting.history import Epoch
 from train.fitting.loop import run_epochs
@@ -90,11 +91,10 @@ def run(
     `say` gets a line for each step that a person would want to know of, `report` each finished epoch.
     """
     size = InputSpec(height=settings.recipe.img_size, width=settings.recipe.img_size)
-    images = open_images(
-        settings.source.read(), size, workers=means.workers, memory_limit=means.cache_bytes
-    )
+    dataset, frozen = _read(settings)
+    images = open_images(dataset, size, workers=means.workers, memory_limit=means.cache_bytes)
     say(_describe(images, settings))
-    split = split_dataset(images.dataset, share=settings.val_split, seed=settings.recipe.seed)
+    split = _sides(settings, images, frozen)
     task = Task(
         images=images,
         split=split,
@@ -119,6 +119,25 @@ def run(
             _write_data_files(folder, task)
             write_record(folder, _record(settings, task, machine, origin, command))
         return run_epochs(network, task, folder, machine, resume=resume, report=report)
+
+
+def _read(settings: Settings) -> tuple[Dataset, Split | None]:
+    """The data set, and which image stands where if that was frozen."""
+    if settings.split is None:
+        return settings.source.read(), None
+    return settings.split.read(settings.source.root).teaching()
+
+
+def _sides(settings: Settings, images: ImageStore, frozen: Split | None) -> Split:
+    if frozen is None:
+        return split_dataset(images.dataset, share=settings.val_split, seed=settings.recipe.seed)
+    if images.quarantined:
+        bad = images.quarantined[0]
+        raise DatasetError(
+            f"{bad.path} could be decoded when the split was frozen, now: {bad.reason}; install the "
+            "version that froze it, or make a new split"
+        )
+    return frozen
 
 
 def new_network(model: str, recipe: Recipe, classes: int) -> nn.Module:

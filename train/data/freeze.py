@@ -1,0 +1,218 @@
+"""How a split is frozen: every image is opened once, hashed and decoded, then the sides are written.
+
+Owns the making of a split's folder. Who stands where is decided in `train.data.split`; what the folder
+means, and how it is read, in `train.data.frozen_split`. The folder is written aside and renamed, and one
+that exists is never touched.
+"""
+
+import hashlib
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from edge_runtime.decoding import Undecodable, decode
+from edge_runtime.errors import UsageError
+from optimize.dataset import Dataset, locate, read_rows
+from optimize.manifest import OPTIONAL, Sample, table_columns
+from optimize.samples import Samples, take
+from train.data.frozen_split import (
+    COLUMNS,
+    QUARANTINE,
+    RECORD,
+    SEALED,
+    TAUGHT,
+    FrozenSplit,
+    SplitRecord,
+    count_sides,
+    split_sha256,
+)
+from train.data.ledger import LEDGER
+from train.data.manifest import Source
+from train.data.split import TEST, TRAIN, VALIDATION, Plan, assign, check_sides
+from train.data.stream import in_order, read_image, require_every_class
+from train.errors import RunError, SealError
+from train.written_aside import write_csv
+
+Row = tuple[str, ...]
+
+
+class _Seen(NamedTuple):
+    """What came of looking at one image."""
+
+    sha256: str
+    fault: str | None
+    """Why it cannot be decoded."""
+
+
+def freeze(
+    source: Source,
+    out: Path,
+    plan: Plan,
+    *,
+    side_column: str | None = None,
+    command: str,
+    workers: int = 2,
+    started: Callable[[int], object] = lambda _images: None,
+    advanced: Callable[[int], object] = lambda _images: None,
+) -> FrozenSplit:
+    """Split a data set by plan, or as `side_column` says, and write the folder `out`.
+
+    `started` is told how many images there are, `advanced` of each that was opened. Raises SealError
+    where `out` exists, DatasetError for data that cannot be split, RunError where it cannot be written;
+    nothing is left behind then.
+    """
+    if out.exists():
+        raise SealError(
+            f"{out} exists already, and a frozen split is never overwritten: name another folder"
+        )
+    dataset = source.read()
+    wanted = _read_sides(source, side_column) if side_column else None
+    started(len(dataset.samples))
+    seen = _look(dataset, workers, advanced)
+    usable = [index for index, look in enumerate(seen) if not look.fault]
+    hashes = [seen[index].sha256 for index in usable]
+    clean = replace(dataset, samples=take(dataset.samples, usable))
+    require_every_class(dataset, clean.labels)
+    clean, merged = merge_duplicates(clean, hashes)
+    if wanted is None or side_column is None:
+        assignment = assign(clean, plan)
+    else:
+        assignment = check_sides(clean.samples, [wanted[index] for index in usable], side_column)
+    quarantine = [
+        (path, "", "no label: it lies beside the class folders") for path in dataset.unlabelled
+    ]
+    quarantine += [
+        (sample.path, sample.label, look.fault)
+        for sample, look in zip(dataset.samples, seen, strict=True)
+        if look.fault
+    ]
+
+    def rows(*sides: str) -> Iterator[Row]:
+        for sample, side in zip(clean.samples, assignment.sides, strict=True):
+            if side in sides:
+                yield _row(sample, side)
+
+    root = dataset.root.resolve()
+    with _folder_aside(out) as aside:
+        write_csv(aside / TAUGHT, COLUMNS, rows(TRAIN, VALIDATION))
+        write_csv(aside / SEALED, COLUMNS, rows(TEST))
+        write_csv(aside / QUARANTINE, ("path", "label", "reason"), quarantine)
+        taught, sealed = (_sha256_of(aside / name) for name in (TAUGHT, SEALED))
+        record = SplitRecord(
+            made_at=datetime.now(UTC),
+            command=command,
+            root=root,
+            source=source,
+            plan=None if side_column else plan,
+            side_column=side_column,
+            cut=assignment.cut,
+            straddling=assignment.straddling,
+            merged=merged,
+            quarantined=len(quarantine),
+            images=count_sides(clean, assignment.sides),
+            taught_sha256=taught,
+            sealed_sha256=sealed,
+            sha256=split_sha256(taught, sealed),
+        )
+        (aside / LEDGER).touch()
+        (aside / RECORD).write_text(record.to_json(indent=2) + "\n", encoding="utf-8")
+    return FrozenSplit(folder=out, record=record, root=root)
+
+
+def merge_duplicates(dataset: Dataset, hashes: Sequence[str]) -> tuple[Dataset, int]:
+    """Enter the hash of each image, and join groups that hold an image of the same content.
+
+    A joined group has the name that comes first. Returns how many groups lost their own name as well.
+    What merely looks alike is the business of `train audit`.
+    """
+    leader: dict[str, str] = {}
+
+    def find(group: str) -> str:
+        while (above := leader.get(group, group)) != group:
+            leader[group] = leader.get(above, above)
+            group = above
+        return group
+
+    first: dict[bytes, int] = {}
+    for index, content in enumerate(hashes):
+        twin = first.setdefault(bytes.fromhex(content), index)
+        if twin != index:
+            mine, theirs = (find(dataset.samples[place].group) for place in (index, twin))
+            if mine != theirs:
+                leader[max(mine, theirs)] = min(mine, theirs)
+    samples = Samples.of(
+        replace(sample, group=find(sample.group), sha256=content)
+        for sample, content in zip(dataset.samples, hashes, strict=True)
+    )
+    return replace(dataset, samples=samples), len(leader)
+
+
+def _read_sides(source: Source, column: str) -> list[str]:
+    """What the column says, row by row."""
+    place = locate(source.data_dir, source.manifest)
+    if place.is_file() and column not in table_columns(place):
+        raise UsageError(
+            f"--side-column {column}: {place} has no such column, it has "
+            f"{', '.join(table_columns(place))}"
+        )
+    # Read as if the side were the label: that is one cell a row, with the same conditions.
+    columns = replace(source.columns, label=column)
+    return [sys.intern(sample.label) for sample in read_rows(place, columns, source.where)]
+
+
+def _look(dataset: Dataset, workers: int, advanced: Callable[[int], object]) -> list[_Seen]:
+    """Open every image."""
+
+    def look(index: int) -> _Seen:
+        data = read_image(dataset, index)
+        sha256 = hashlib.sha256(data).hexdigest()
+        try:
+            decode(data)
+        except Undecodable as exc:
+            return _Seen(sha256, str(exc))
+        return _Seen(sha256, None)
+
+    seen = []
+    with ThreadPoolExecutor(workers, thread_name_prefix="freeze") as pool:
+        for found in in_order(pool, look, len(dataset.samples), ahead=4 * workers):
+            seen.append(found)
+            advanced(1)
+    return seen
+
+
+def _row(sample: Sample, side: str) -> Row:
+    return (
+        sample.path,
+        sample.label,
+        sample.group,
+        side,
+        *(getattr(sample, name) for name in OPTIONAL),
+    )
+
+
+def _sha256_of(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+@contextmanager
+def _folder_aside(target: Path) -> Iterator[Path]:
+    """A new folder beside `target` that takes its name when the block succeeds, and else vanishes."""
+    aside = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        aside.mkdir(parents=True)
+        yield aside
+        aside.rename(target)
+    except OSError as exc:
+        raise RunError(
+            f"cannot write {target}: {exc.strerror or exc}; nothing was left there"
+        ) from exc
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)

@@ -1,0 +1,226 @@
+"""A split that was frozen: who taught, who validates, and a test side behind a seal.
+
+Owns the folder that `train split` writes and the way into it. `split.csv` lists the images to teach and
+to validate with, `sealed.csv` those of the test set, each with the hash of its content; `split.json`
+holds the settings, the counts and one hash over all of it. What was changed since is refused: the lists
+when the folder is read, an image when it is opened (`train.data.stream`).
+
+The test side has one way in: `open_sealed`, which enters the opening in the ledger first. How a split is
+made is the business of `train.data.freeze`.
+"""
+
+import csv
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+
+from edge_runtime.contracts.base import Contract, Sha256, UtcTime
+from optimize.dataset import Dataset
+from optimize.manifest import OPTIONAL, Sample
+from optimize.samples import Samples
+from train.data.ledger import LEDGER, Ledger, Opening
+from train.data.manifest import Source
+from train.data.split import SIDES, TEST, TRAIN, VALIDATION, Plan, Split
+from train.errors import SealError
+
+SPLIT_SCHEMA: Literal["edge-inspect/split/1"] = "edge-inspect/split/1"
+RECORD, TAUGHT, SEALED = "split.json", "split.csv", "sealed.csv"
+QUARANTINE = "quarantine.csv"
+COLUMNS = ("path", "label", "group", "side", *OPTIONAL)
+"""Of `split.csv` and `sealed.csv`."""
+
+
+class SideCounts(Contract):
+    """Images of one class."""
+
+    train: int
+    validation: int
+    test: int
+
+
+class SplitRecord(Contract):
+    """`split.json`."""
+
+    schema_: Annotated[Literal["edge-inspect/split/1"], Field(alias="schema")] = SPLIT_SCHEMA
+    made_at: UtcTime
+    command: str
+    root: Path
+    """What the paths of the images are relative to."""
+    source: Source
+    plan: Plan | None
+    """None where `side_column` says who stands where."""
+    side_column: str | None
+    cut: UtcTime | None
+    """Nothing captured from here on is taught or validated; null unless the plan is time-ordered."""
+    straddling: int
+    """Test images captured before the cut, since their group reaches beyond it."""
+    merged: int
+    """Groups that became one with another, since they hold an image of the very same content."""
+    quarantined: int
+    """Images that cannot be decoded, or have no label: on no side, listed in `quarantine.csv`."""
+    images: Mapping[str, SideCounts]
+    """Per class."""
+    taught_sha256: Sha256
+    """Of `split.csv`."""
+    sealed_sha256: Sha256
+    """Of `sealed.csv`."""
+    sha256: Sha256
+    """Of the two hashes, so of every row and every image's content: what a split is named by."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrozenSplit:
+    """A split's folder that was read and found whole."""
+
+    folder: Path
+    record: SplitRecord
+    root: Path
+    """Where the images lie now."""
+
+    @property
+    def source(self) -> Source:
+        """The place of the images, for those who need no more than that."""
+        return Source(data_dir=self.root)
+
+    @property
+    def reference(self) -> "SplitReference":
+        """What a run remembers of it."""
+        return SplitReference(folder=self.folder.resolve(), sha256=self.record.sha256)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names, sorted; every side has each of them."""
+        return tuple(sorted(self.record.images))
+
+    @property
+    def ledger(self) -> Ledger:
+        """Who opened the test set."""
+        return Ledger(file=self.folder / LEDGER, split_sha256=self.record.sha256)
+
+    def teaching(self) -> tuple[Dataset, Split]:
+        """The images to teach and to validate with, and which are which."""
+        train: list[int] = []
+        validation: list[int] = []
+
+        def samples() -> Iterator[Sample]:
+            for index, (sample, side) in enumerate(self._rows(TAUGHT)):
+                (validation if side == VALIDATION else train).append(index)
+                yield sample
+
+        dataset = Dataset(root=self.root, samples=Samples.of(samples()))
+        return dataset, Split(train=tuple(train), validation=tuple(validation))
+
+    def side(self, name: str) -> Dataset:
+        """The images of `train` or of `validation` alone."""
+        if name not in {TRAIN, VALIDATION}:
+            raise ValueError(f"side {name!r}: {TEST} is sealed, open_sealed opens it")
+        return Dataset(
+            root=self.root,
+            samples=Samples.of(sample for sample, side in self._rows(TAUGHT) if side == name),
+        )
+
+    def open_sealed(
+        self, *, model_sha256: str, thresholds_sha256: str, command: str
+    ) -> tuple[Dataset, Sequence[Opening]]:
+        """Enter an opening in the ledger, then give out the test set; all openings, this one last.
+
+        Raises SealError where the ledger or the list is not as it was; nothing is opened then.
+        """
+        require_content(self.folder / SEALED, self.record.sealed_sha256)
+        openings = self.ledger.enter(
+            model_sha256=model_sha256, thresholds_sha256=thresholds_sha256, command=command
+        )
+        samples = Samples.of(sample for sample, _ in self._rows(SEALED))
+        return Dataset(root=self.root, samples=samples), openings
+
+    def _rows(self, name: str) -> Iterator[tuple[Sample, str]]:
+        with (self.folder / name).open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                side = row.pop("side")
+                yield Sample(**row), side
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitReference:
+    """A frozen split as a run names it."""
+
+    folder: Path
+    sha256: str
+
+    def read(self, root: Path) -> FrozenSplit:
+        """Read it; raises SealError where it is another one by now."""
+        split = read_split(self.folder, root=root)
+        if split.record.sha256 != self.sha256:
+            raise SealError(
+                f"{self.folder} is not the split that the run was started with (sha256 "
+                f"{split.record.sha256[:12]}, then {self.sha256[:12]}): put it back, or start a new run"
+            )
+        return split
+
+
+def read_split(folder: Path, *, root: Path | None = None) -> FrozenSplit:
+    """Read a split's folder; `root` is where the images lie now, if they were moved.
+
+    Raises SealError where it is none, or was changed. The test side stays closed.
+    """
+    record = _read_record(folder)
+    if record.sha256 != split_sha256(record.taught_sha256, record.sealed_sha256):
+        raise SealError(
+            f"{folder / RECORD} was changed since the split was frozen: its hashes differ"
+        )
+    require_content(folder / TAUGHT, record.taught_sha256)
+    return FrozenSplit(folder=folder, record=record, root=root or record.root)
+
+
+def split_sha256(taught_sha256: str, sealed_sha256: str) -> str:
+    """The hash that a split is named by."""
+    return hashlib.sha256(f"{taught_sha256} {sealed_sha256}".encode()).hexdigest()
+
+
+def require_content(file: Path, sha256: str) -> None:
+    """Raise SealError unless a file of the split has the content that was frozen."""
+    try:
+        with file.open("rb") as content:
+            found = hashlib.file_digest(content, "sha256").hexdigest()
+    except OSError as exc:
+        raise SealError(
+            f"{file} cannot be read: {exc.strerror}; it belongs to the split, fetch it from a backup"
+        ) from exc
+    if found != sha256:
+        raise SealError(
+            f"{file} was changed since the split was frozen (sha256 {found[:12]}, then {sha256[:12]}): "
+            "put it back, or make a new split into another folder"
+        )
+
+
+def _read_record(folder: Path) -> SplitRecord:
+    file = folder / RECORD
+    try:
+        return SplitRecord.model_validate_json(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as exc:
+        raise SealError(
+            f"{folder} is not a split: it has no {RECORD}; give the folder that "
+            "`train split --out` wrote"
+        ) from exc
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        raise SealError(
+            f"{file} is damaged or of another version: "
+            f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
+        ) from exc
+    except (OSError, UnicodeDecodeError) as exc:
+        raise SealError(f"cannot read {file}: {exc}") from exc
+
+
+def count_sides(dataset: Dataset, sides: Sequence[str]) -> dict[str, SideCounts]:
+    """Images of each class on each side."""
+    counts = Counter(zip(dataset.column("label"), sides, strict=True))
+    return {
+        label: SideCounts(**{side: counts[label, side] for side in SIDES})
+        for label in dataset.labels
+    }
