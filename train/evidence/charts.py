@@ -9,13 +9,19 @@ differ in marker and dash too. No pyplot, and so no state that outlives a call.
 import io
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
+from matplotlib.ticker import (
+    FixedFormatter,
+    FixedLocator,
+    FuncFormatter,
+    NullLocator,
+    PercentFormatter,
+)
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#1d2330")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -34,6 +40,9 @@ _STYLE: dict[Any, Any] = {  # matplotlib types the keys one by one
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.axisbelow": True,
+    "axes.titlesize": 10.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
     "grid.color": "#e3e6ec",
     "grid.linewidth": 0.8,
     "xtick.color": "#5a6376",
@@ -55,6 +64,8 @@ class Axis:
     """`linear`, `log` or `logit`."""
     ticks: Sequence[float] | None = None
     """Where to put numbers; None leaves it to the scale."""
+    names: Sequence[str] | None = None
+    """What to write at the ticks in place of their numbers."""
     percent: bool = False
     """Whether values are shares, to be written in per cent."""
 
@@ -81,28 +92,51 @@ class Estimate:
     interval: tuple[float, float] | None = None
 
 
-def lines(
-    name: str,
-    drawn: Sequence[Line],
-    x: Axis,
-    y: Axis,
-    *,
-    limits: Mapping[str, float] | None = None,
-    height: float = 3.6,
-) -> str:
-    """Lines over one pair of axes, with bands where they have intervals.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """One pair of axes of a chart."""
 
-    `limits` are named heights, drawn dashed across. `height` is in inches, 7.4 is the width.
-    """
+    drawn: Sequence[Line]
+    y: Axis
+    title: str = ""
+    limits: Mapping[str, float] = field(default_factory=dict)
+    """Named heights, drawn dashed across."""
+
+
+def lines(
+    name: str, drawn: Sequence[Line], x: Axis, y: Axis, *, limits: Mapping[str, float] | None = None
+) -> str:
+    """Lines over one pair of axes, with bands where they have intervals, and named heights across."""
+    return panels(name, [Panel(drawn=drawn, y=y, limits=limits or {})], x)
+
+
+def panels(
+    name: str,
+    rows: Sequence[Panel],
+    x: Axis,
+    *,
+    shaded: Mapping[str, tuple[float, float]] | None = None,
+) -> str:
+    """Panels below one another over the same x; `shaded` are named ranges of it, marked through all."""
     with mpl.rc_context(_STYLE):
+        height = 3.6 if len(rows) == 1 else 0.8 + 2.4 * len(rows)
         figure = Figure(figsize=(_WIDTH, height), layout="constrained")
-        axes = figure.subplots()
-        for position, line in enumerate(drawn):
-            _draw_line(axes, line, position)
-        for words, at in (limits or {}).items():
-            axes.axhline(at, color="#1d2330", linestyle=(0, (5, 3)), linewidth=1.2, label=words)
-        _lay(axes, x, y)
-        _explain(axes)
+        grid = figure.subplots(len(rows), sharex=True, squeeze=False)[:, 0]
+        explained: list[str] = []
+        for axes, panel in zip(grid, rows, strict=True):
+            for words, (left, right) in (shaded or {}).items():
+                axes.axvspan(left, right, color=COLOURS[4], alpha=0.25, linewidth=0.8, label=words)
+            for position, line in enumerate(panel.drawn):
+                _draw_line(axes, line, position)
+            for words, at in panel.limits.items():
+                dash = (0, (5, 3))
+                axes.axhline(at, color=COLOURS[6], linestyle=dash, linewidth=1.2, label=words)
+            last = panel is rows[-1]
+            _lay(axes, x if last else replace(x, label=""), panel.y)
+            names = axes.get_legend_handles_labels()[1]
+            new = names != explained and _explain(axes)
+            axes.set_title(panel.title, pad=24 if new else 6)
+            explained = names
         return _svg(figure, name)
 
 
@@ -175,15 +209,19 @@ def _lay(axes: Axes, x: Axis, y: Axis) -> None:
         elif axis.scale != "linear":
             ruler.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:g}"))
         if axis.ticks is not None:
-            ruler.set_major_locator(FixedLocator(axis.ticks))
+            ruler.set_major_locator(FixedLocator(list(axis.ticks)))
             ruler.set_minor_locator(NullLocator())
+        if axis.names is not None:
+            ruler.set_major_formatter(FixedFormatter(list(axis.names)))
 
 
-def _explain(axes: Axes, least: int = 2) -> None:
+def _explain(axes: Axes, least: int = 2) -> bool:
     """A legend above the axes, where it hides nothing; none for fewer than `least` names."""
     names = axes.get_legend_handles_labels()[1]
-    if len(names) >= least:
+    explained = len(names) >= least
+    if explained:
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=min(3, len(names)))
+    return explained
 
 
 _PROLOGUE = re.compile(r"^.*?(?=<svg)", re.DOTALL)

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from train.evidence import charts
-from train.evidence.charts import Axis, Estimate, Line
+from train.evidence.charts import Axis, Estimate, Line, Panel
 
 HOSTILE = "<b>$x^{</b>"
 
@@ -17,8 +18,11 @@ def curve(name: str) -> str:
         Line(name=HOSTILE, x=[100, 1000], y=[0.5, 0.75], band=([0.4, 0.7], [0.6, 0.8])),
         Line(name="scratch", x=[100, 1000], y=[0.25, 0.5], steps=True),
     ]
+    panel = Panel(drawn=drawn, y=Axis(label="macro F1"), limits={"asked": 0.7}, title="both")
     x = Axis(label="labels", scale="log", ticks=[100, 1000])
-    return charts.lines(name, drawn, x, Axis(label="macro F1"), limits={"asked": 0.7})
+    return charts.panels(
+        name, [panel, replace(panel, title="again")], x, shaded={"review": (200, 300)}
+    )
 
 
 def estimates(name: str) -> str:
@@ -72,11 +76,17 @@ def test_a_chart_asks_for_nothing_and_tells_no_date(draw: Callable[[str], str]) 
 
 
 def test_shares_and_thresholds_are_written_for_people() -> None:
-    drawn = charts.lines(
-        "one",
-        [Line(name="found", x=[0.001, 0.5, 0.999], y=[1.0, 0.9, 0.2], steps=True)],
-        Axis(label="threshold", scale="logit", ticks=[0.001, 0.5, 0.999]),
-        Axis(label="share", limits=(0, 1), percent=True),
-    )
+    found = Line(name="found", x=[0.001, 0.5, 0.999], y=[1.0, 0.9, 0.2], steps=True)
+    y = Axis(label="share", limits=(0, 1), percent=True)
+    x = Axis(label="threshold", scale="logit", ticks=[0.001, 0.5, 0.999])
+    drawn = charts.lines("one", [found], x, y)
     assert ">0.999<" in drawn.replace("\n", "")
     assert ">100%<" in drawn.replace("\n", "")
+
+
+def test_a_name_stands_at_a_tick_in_place_of_its_number() -> None:
+    line = Line(name="likeness", x=[0, 1], y=[0.9, 0.5])
+    x = Axis(label="", ticks=[0, 1], names=["stage 1", "last"])
+    drawn = charts.lines("one", [line], x, Axis(label="CKA"))
+    assert ">stage 1<" in drawn
+    assert ">last<" in drawn
