@@ -50,7 +50,7 @@ def grad_cam(
     # Linear: a cubic would overshoot and show places that the network does not tell apart.
     maps = np.stack([cv2.resize(map_, (width, height)) for map_ in coarse])
     highest = maps.max(axis=(1, 2), keepdims=True)
-    return np.divide(maps, highest, out=np.zeros_like(maps), where=highest > 0)
+    return np.asarray(np.divide(maps, highest, out=np.zeros_like(maps), where=highest > 0))
 
 
 def overlay(frame: Pixels, heat: Maps) -> Pixels:
@@ -61,4 +61,4 @@ def overlay(frame: Pixels, heat: Maps) -> Pixels:
     # Inferno rises in lightness alone, so it reads without colour vision and in print.
     glow = cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)[..., ::-1]
     strength = 0.75 * heat[..., None]
-    return np.rint(grey * (1 - strength) + glow * strength).astype(np.uint8)
+    return np.asarray(np.rint(grey * (1 - strength) + glow * strength), dtype=np.uint8)

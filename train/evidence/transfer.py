@@ -17,7 +17,7 @@ from train.data.stream import BatchStream, ImageStore
 from train.errors import DatasetError
 from train.evidence.similarity import Features, cka, parts
 from train.fitting.backbones import normalise
-from train.fitting.loop import Machine
+from train.fitting.machine import Machine
 
 _GRID = 4
 """A stage is compared as it is on a grid of so many places a side: where things are counts too."""
