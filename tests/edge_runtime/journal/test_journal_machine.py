@@ -5,9 +5,15 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from edge_runtime.errors import StateError
 from edge_runtime.journal.journal import Entry, Journal
@@ -123,3 +129,20 @@ class JournalMachine(RuleBasedStateMachine):
 
 JournalMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
 TestJournalMachine = JournalMachine.TestCase
+
+
+class Forgetful(Journal):
+    """Counts a verdict as answered as soon as a later one is."""
+
+    def acknowledge(self, seq: int) -> None:
+        for entry in self.unanswered(0, 10_000, up_to=seq):
+            super().acknowledge(entry.seq)
+
+
+def test_control_a_journal_that_forgets_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"{__name__}.Journal", Forgetful)
+    unshrunk = settings(
+        JournalMachine.TestCase.settings, phases=[Phase.generate], database=None, print_blob=False
+    )
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(JournalMachine, settings=unshrunk)
