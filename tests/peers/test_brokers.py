@@ -205,7 +205,8 @@ def test_what_a_killed_broker_lost_is_had_again_by_replay(
             def complete(messages: list[Message]) -> bool:
                 return set(missing) <= replayed_seqs(messages)
 
-            replayed = listen_until(mes, complete)
+            # Hundreds of verdicts, beside the live ones: minutes where other things run as well.
+            replayed = listen_until(mes, complete, timeout_s=120.0)
         assert daemon.stop() == 0
     assert set(seqs(seen)) | replayed_seqs(replayed) >= set(range(1, newest + 1))
     with closing(Journal(tmp_path / "state")) as journal:
