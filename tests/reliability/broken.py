@@ -9,11 +9,13 @@ product in this process alone.
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any, ClassVar
 
 from edge_runtime import station
 from edge_runtime.cli.main import main
 from edge_runtime.contracts.verdict import DeliveryNote, Lane, Outcome, message
+from edge_runtime.errors import DiskFullError, StateError
 from edge_runtime.health import HealthLog
 from edge_runtime.journal.journal import Entry, Journal
 from edge_runtime.mes.base import Publisher
@@ -93,6 +95,48 @@ def forget_on_break() -> None:
     SendWindow.closed = forget
 
 
+def drop_what_the_disk_refuses() -> None:
+    """Goes on with the next part where the disk takes no verdict, so that the line never waits."""
+
+    class Drops(Journal):
+        def append(self, entries: Sequence[Entry]) -> None:
+            with suppress(StateError):
+                super().append(entries)
+
+    station.Journal = Drops
+
+
+def settle_when_full() -> None:
+    """Takes what waits for the broker for delivered when the disk is full, to be able to prune it."""
+
+    class Settles(Journal):
+        def append(self, entries: Sequence[Entry]) -> None:
+            try:
+                super().append(entries)
+            except DiskFullError:
+                for entry in self.unanswered(0, 1000):
+                    super().acknowledge(entry.seq)
+                raise
+
+    station.Journal = Settles
+
+
+def time_by_the_wall() -> None:
+    """Measures every duration with the clock that people set."""
+    time.monotonic = time.time
+
+
+def say_online_first() -> None:
+    """Says `online` as soon as it is connected, and only then what state it is in."""
+    opened = SendWindow.opened
+
+    def announce(self: SendWindow, quota: int) -> None:
+        opened(self, quota)
+        self._due = dict.fromkeys([self._availability_topic, *self._states])
+
+    SendWindow.opened = announce
+
+
 def leak() -> None:
     """Keeps something of every part for ever."""
     kept: list[bytearray] = []
@@ -110,6 +154,10 @@ MISTAKES: dict[str, Callable[[], None]] = {
     "publish-before-commit": publish_before_commit,
     "clear-on-send": clear_on_send,
     "forget-on-break": forget_on_break,
+    "drop-what-the-disk-refuses": drop_what_the_disk_refuses,
+    "settle-when-full": settle_when_full,
+    "time-by-the-wall": time_by_the_wall,
+    "say-online-first": say_online_first,
     "leak": leak,
 }
 

@@ -1,16 +1,20 @@
 """The one question that every fault ends with: do the journal and the consumer agree, row by row?
 
 Reads the journal's file with SQLite alone and computes the chain anew: what it says does not rest on the
-product's code. The controls of this folder are caught by this same question.
+product's code. And since the simulated line counts its parts, a part that passed without a verdict shows
+as well, though the numbers of the verdicts have no gap. The controls of this folder are caught by this
+same question.
 """
 
 import hashlib
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_runtime.simulation.seam import CROPS_PER_MODULE
 from tests.reliability.consumer import Consumer
 
 JOURNAL = "journal.sqlite"
@@ -39,6 +43,8 @@ class Reckoning:
     """Numbers up to `last_seq` that the journal does not have, pruned ones aside."""
     broken_links: tuple[int, ...]
     """Rows whose hash is not that of the row before, their number and their body."""
+    passed_unseen: tuple[str, ...]
+    """Parts that do not follow on the one before them: one in between has no verdict."""
     unreadable: int
     duplicates: int
     """Not a fault: at least once is what QoS 1 promises."""
@@ -53,8 +59,11 @@ class Reckoning:
             "sent with two different contents": self.contradicted,
             "left out by the journal": self.gaps,
             "with a hash that is wrong": self.broken_links,
+            "before which a part passed without a verdict": self.passed_unseen,
         }
-        faults = [f"{len(seqs)} {words}: {_some(seqs)}" for words, seqs in found.items() if seqs]
+        faults = [
+            f"{len(which)} {words}: {_some(which)}" for words, which in found.items() if which
+        ]
         if self.unreadable:
             faults.append(f"{self.unreadable} messages that are no verdicts")
         return tuple(faults)
@@ -81,6 +90,7 @@ def reckon(state_dir: Path, consumer: Consumer) -> Reckoning:
         contradicted=tuple(sorted(consumer.contradicted)),
         gaps=tuple(seq for seq in kept if seq not in committed),
         broken_links=broken_links,
+        passed_unseen=_passed_unseen(state_dir),
         unreadable=consumer.unreadable,
         duplicates=consumer.duplicates,
     )
@@ -113,7 +123,28 @@ def rows(state_dir: Path) -> Iterator[tuple[int, bytes, bytes]]:
         yield from journal.execute("SELECT seq, sha256, body FROM verdict ORDER BY seq")
 
 
-def _some(seqs: Iterable[int]) -> str:
-    shown = list(seqs)
+def _passed_unseen(state_dir: Path) -> tuple[str, ...]:
+    """Parts that do not follow the one before them, in the simulated line's own count.
+
+    Every run begins with the line's first part; if it was pruned, the oldest that is left is believed.
+    """
+    found = []
+    run, expected = "", 0
+    for seq, _, body in rows(state_dir):
+        verdict = json.loads(body)
+        part_id = verdict["part_id"]
+        module, crop = part_id.split("-")[-2:]
+        place = int(module) * CROPS_PER_MODULE + int(crop)
+        if verdict["boot_id"] != run:
+            pruned = not run and seq > 1
+            run, expected = verdict["boot_id"], place if pruned else 0
+        if place != expected:
+            found.append(part_id)
+        expected = place + 1
+    return tuple(found)
+
+
+def _some(items: Iterable[object]) -> str:
+    shown = list(items)
     more = ", ..." if len(shown) > _SHOWN else ""
     return ", ".join(map(str, shown[:_SHOWN])) + more

@@ -12,6 +12,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from edge_runtime.mes.private_broker import PrivateBroker
 from tests.reliability.consumer import Consumer, State
-from tests.reliability.daemon import Station
+from tests.reliability.daemon import Station, broken_program
 from tests.reliability.proxy import Fault, Proxy
 from tests.reliability.reckoning import Reckoning, reckon
 
@@ -54,11 +55,12 @@ def announcements(states: list[State]) -> list[list[State]]:
     return found[:-1]
 
 
-def test_every_reconnection_announces_the_states_then_online_and_then_verdicts(
-    station: Callable[..., Station], broker: PrivateBroker, consumer: Consumer
-) -> None:
-    with Proxy(broker.port) as proxy, station(broker=proxy.address).start() as daemon:
-        for _ in range(3):
+def reset_again_and_again(
+    station: Station, broker: PrivateBroker, consumer: Consumer, *, times: int
+) -> list[list[State]]:
+    """The announcements of a station whose connection is reset so often while parts flow."""
+    with Proxy(broker.port) as proxy, replace(station, broker=proxy.address).start() as daemon:
+        for _ in range(times):
             assert consumer.wait_for_more(30), daemon.words()
             proxy.inflict(Fault.RESET)
             assert consumer.wait(lambda consumer: consumer.availability() == "offline")
@@ -66,14 +68,34 @@ def test_every_reconnection_announces_the_states_then_online_and_then_verdicts(
             assert consumer.wait(lambda consumer: consumer.availability() == "online")
         assert consumer.wait_for_more(30), daemon.words()
         assert daemon.stop() == 0, daemon.words()
-    assert settled(station(), consumer).faults == ()
-    sessions = announcements(consumer.states)
+    assert settled(station, consumer).faults == ()
+    return announcements(consumer.states)
+
+
+def in_order(said: list[State]) -> bool:
+    """The states first, `online` last, and no verdict before it."""
+    return (
+        said[-1].of == "availability"
+        and "health" in {state.of for state in said}
+        and len({state.after for state in said[-2:]}) == 1
+    )
+
+
+def test_every_reconnection_announces_the_states_then_online_and_then_verdicts(
+    station: Callable[..., Station], broker: PrivateBroker, consumer: Consumer
+) -> None:
+    sessions = reset_again_and_again(station(), broker, consumer, times=3)
     assert len(sessions) == 4
-    for said in sessions:
-        assert [state.of for state in said][-1] == "availability"
-        assert "health" in {state.of for state in said}
-        assert len({state.after for state in said[-2:]}) == 1, "no verdict before `online`"
+    assert all(in_order(said) for said in sessions), sessions
     assert consumer.health()["connections"] == 4
+
+
+def test_control_a_station_that_says_online_first_is_caught(
+    station: Callable[..., Station], broker: PrivateBroker, consumer: Consumer
+) -> None:
+    hasty = station(program=broken_program("say-online-first"))
+    sessions = reset_again_and_again(hasty, broker, consumer, times=1)
+    assert not all(in_order(said) for said in sessions), sessions
 
 
 def test_a_broker_restarted_in_order_again_and_again_misses_nothing(
