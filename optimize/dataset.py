@@ -68,19 +68,22 @@ class Dataset:
         """The encoded image, from its file or its shard; raises OSError, or DatasetError for a shard."""
         return read_encoded(self.root, self.samples[index].path)
 
+    def at(self, indices: Iterable[int]) -> Self:
+        """The data set of those samples alone, in the order asked for."""
+        return replace(self, samples=take(self.samples, indices))
+
     def without(self, indices: Iterable[int]) -> Self:
         """The data set less those samples."""
         left_out = frozenset(indices)
         if not left_out:
             return self
-        kept = (index for index in range(len(self.samples)) if index not in left_out)
-        return replace(self, samples=take(self.samples, kept))
+        return self.at(index for index in range(len(self.samples)) if index not in left_out)
 
     def pick(self, paths: Sequence[str]) -> Self:
         """The same data set with these samples only, in the order asked for."""
         wanted = frozenset(paths)
         places = {path: i for i, path in enumerate(self.column("path")) if path in wanted}
-        return replace(self, samples=take(self.samples, (places[path] for path in paths)))
+        return self.at(places[path] for path in paths)
 
     def named(self) -> str:
         """Name and content hash, `validation sha256:0123456789ab`: what a record is filed under."""

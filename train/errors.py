@@ -8,6 +8,7 @@ EdgeInspectError (edge_runtime.errors)
 |- ExportError       exit 24  the exported model does not answer like the trained one
 |- UnmetError        exit 25  no thresholds meet the bounds that were asked for
 |- SealError         exit 26  a frozen split or its ledger is missing, taken, changed or damaged
+|- BudgetError       exit 27  a recipe does not fit the hours or the memory there are
 """
 
 from edge_runtime.errors import EdgeInspectError
@@ -48,3 +49,9 @@ class SealError(EdgeInspectError):
     """A frozen split, its sealed test set or its ledger is not as it was made."""
 
     exit_code = 26
+
+
+class BudgetError(EdgeInspectError):
+    """The recipe takes more hours or memory on this machine than there are."""
+
+    exit_code = 27

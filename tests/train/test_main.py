@@ -7,9 +7,12 @@ import sys
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
+from edge_runtime.decoding import decode
 from train.cli.main import main
+from train.data import stream
 from train.fitting.record import read_record
 from train.run_folder import RunFolder
 
@@ -44,6 +47,23 @@ def test_a_finished_run_resumes_to_itself(
     assert main(["fit", "--resume", "--output", str(finished_run.path), "--lr", "3e-3"]) == 0
     assert finished_run.last.read_bytes() == before
     assert "validation macro F1" in capsys.readouterr().out
+
+
+def test_resuming_hashes_every_image_and_decodes_those_alone_that_it_keeps(
+    finished_run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[bytes] = []
+
+    def counted(data: bytes) -> np.ndarray:
+        decoded.append(data)
+        return decode(data)
+
+    resume = ["fit", "--resume", "--output", str(finished_run.path), "--cache-gb"]
+    monkeypatch.setattr(stream, "decode", counted)
+    assert main([*resume, "0"]) == 0
+    assert len(decoded) == 1  # the damaged one, which might have been mended
+    assert main([*resume, "1"]) == 0
+    assert len(decoded) == 1 + 31
 
 
 def test_evaluate_prints_figures_and_what_it_left_out(

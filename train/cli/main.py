@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from edge_runtime.cli.program import Program
-from train.cli import calibrate, evaluate, export, fit, index, simulate, split
+from train.cli import calibrate, evaluate, export, fit, index, plan, simulate, split
 
 _EPILOG = """\
 from labelled crops to a model, in five commands:
@@ -18,14 +18,15 @@ from labelled crops to a model, in five commands:
   train evaluate runs/first.onnx --data-dir runs/exam
 
 exit codes: 0 done, 2 usage, 5 engine, 8 model file, 20 data set, 21 weights, 22 run folder,
-            23 diverged, 24 export, 25 bounds not met, 26 split or seal, 130 interrupted
+            23 diverged, 24 export, 25 bounds not met, 26 split or seal, 27 over budget,
+            130 interrupted
 """
 
 PROGRAM = Program(
     name="train",
     description="Teach an inspection model from labelled crops and export it to ONNX.",
     epilog=_EPILOG,
-    commands=(simulate, index, split, fit, calibrate, export, evaluate),
+    commands=(simulate, index, split, plan, fit, calibrate, export, evaluate),
     on_interrupt="interrupted; a run goes on from its last finished epoch with --resume",
 )
 

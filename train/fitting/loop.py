@@ -47,7 +47,7 @@ def run_epochs(
     cannot be read or written. Whatever ends it early, Ctrl-C included, leaves the last checkpoint.
     """
     recipe = task.recipe
-    state = _new_state(network, recipe, machine)
+    state = new_state(network, recipe, machine)
     keeper = Keeper(folder, checkpoint_every_s)
     if resume:
         keeper.restore(state, machine.device)
@@ -66,7 +66,7 @@ def learn(network: nn.Module, task: Task, machine: Machine, bar: tqdm) -> nn.Mod
     For trials that are judged elsewhere: no look at the validation side, no choice of an epoch, no file.
     `bar` is moved on by each image shown. Raises DivergenceError.
     """
-    state = _new_state(network, task.recipe, machine)
+    state = new_state(network, task.recipe, machine)
     for epoch in range(task.recipe.epochs):
         teach(state, task, machine, epoch, bar)
         state.progress = state.progress.next_epoch()
@@ -89,7 +89,7 @@ def validate(
     return measure(logits, truth, model), reachable_f1(logits, truth, model)
 
 
-def _new_state(network: nn.Module, recipe: Recipe, machine: Machine) -> State:
+def new_state(network: nn.Module, recipe: Recipe, machine: Machine) -> State:
     network.to(machine.device)
     return State(
         network=network,

@@ -4,6 +4,7 @@ Nothing here decides: the data set, the split, the recipe and the loop do. What 
 threads, memory) is handed in beside the settings, since it is not meant to change the weights.
 """
 
+import csv
 import platform
 from collections import Counter
 from collections.abc import Callable
@@ -92,7 +93,13 @@ def run(
     """
     size = InputSpec(height=settings.recipe.img_size, width=settings.recipe.img_size)
     dataset, frozen = _read(settings)
-    images = open_images(dataset, size, workers=means.workers, memory_limit=means.cache_bytes)
+    images = open_images(
+        dataset,
+        size,
+        workers=means.workers,
+        memory_limit=means.cache_bytes,
+        undecodable=_quarantined_before(folder) if resume else None,
+    )
     say(_describe(images, settings))
     split = _sides(settings, images, frozen)
     task = Task(
@@ -126,6 +133,15 @@ def _read(settings: Settings) -> tuple[Dataset, Split | None]:
     if settings.split is None:
         return settings.source.read(), None
     return settings.split.read(settings.source.root).teaching()
+
+
+def _quarantined_before(folder: RunFolder) -> frozenset[str] | None:
+    """What the start of the run could not decode: with the same content it need not be tried again."""
+    try:
+        with folder.quarantine.open(encoding="utf-8", newline="") as file:
+            return frozenset(row["path"] for row in csv.DictReader(file))
+    except (OSError, KeyError, csv.Error):
+        return None
 
 
 def _sides(settings: Settings, images: ImageStore, frozen: Split | None) -> Split:
