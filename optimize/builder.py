@@ -39,6 +39,7 @@ from optimize.gates import GateResult
 from optimize.graph import FloatModel, read_model, simplify
 from optimize.images import Fault, Image, read_images
 from optimize.manifest import Columns, Condition
+from optimize.sealed import refuse_sealed
 
 FLOAT = "float32"
 INT8 = "int8"
@@ -80,6 +81,8 @@ class Order:
     """Of the manifests of both."""
     where: tuple[Condition, ...] = ()
     """Rows of both manifests that are meant."""
+    sealed: frozenset[bytes] = frozenset()
+    """SHA-256 of images that neither may hold: those of a sealed test set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,6 +186,8 @@ def _read_calibration(order: Order, spec: ModelSpec, watch: Watch) -> _Calibrati
     if len(chosen) < len(dataset.samples):
         watch.note(f"calibrating on {len(chosen)} of {len(dataset.samples)} images, evenly spread")
     thinned = replace(dataset, samples=tuple(dataset.samples[index] for index in chosen))
+    if order.sealed:
+        refuse_sealed(thinned, order.sealed, "calibration")
     images: list[Image] = []
     faults: list[Fault] = []
     with watch.stage("reading calibration images", len(thinned.samples)) as advanced:
@@ -265,6 +270,8 @@ def _compare(
             f"{order.validation} has labels the model does not know: {', '.join(strange)}; "
             f"it knows {', '.join(spec.labels)}"
         )
+    if order.sealed:
+        refuse_sealed(dataset, order.sealed, "validation")
     with watch.stage("comparing verdicts", len(dataset.samples)) as advanced:
         answers = answer(read_images(dataset, spec.input), engines, len(spec.labels), advanced)
     _note_faults(order.validation, answers.faults, watch)

@@ -201,6 +201,7 @@ def _provenance(record: RunRecord, command: str) -> dict[str, str]:
         "initial_weights": record.initial_weights,
         "data": record.data_name,
         "data_sha256": record.data_sha256,
+        **({"split_sha256": record.settings.split.sha256} if record.settings.split else {}),
         "seed": str(recipe.seed),
         "epochs": str(recipe.epochs),
         "fit_command": record.command,

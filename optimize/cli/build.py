@@ -9,6 +9,7 @@ from optimize.builder import INT8, Built, Order, build
 from optimize.calibrate import Method
 from optimize.cli.arguments import columns, conditions, configure_columns, positive, share
 from optimize.cli.progress import Progress
+from optimize.sealed import read_sealed
 
 NAME = "build"
 HELP = "write a bundle from a float ONNX model: quantised, compared, measured"
@@ -49,6 +50,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="labelled images to compare verdicts on (default: the calibration images)",
     )
     configure_columns(parser.add_argument_group("columns", "of the manifests of both"))
+    parser.add_argument(
+        "--sealed",
+        type=Path,
+        metavar="SPLIT_FOLDER",
+        help="what train split wrote: refuse its sealed test images among those of both",
+    )
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="where the bundle goes; see below"
     )
@@ -100,6 +107,7 @@ def run(arguments: argparse.Namespace) -> int:
             latency_samples=arguments.latency_samples,
             columns=columns(arguments),
             where=conditions(arguments),
+            sealed=read_sealed(arguments.sealed) if arguments.sealed else frozenset(),
         ),
         Progress(),
     )

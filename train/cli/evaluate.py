@@ -1,11 +1,20 @@
 """`train evaluate`: an exported model on labelled images it was not taught with."""
 
 import argparse
-from dataclasses import replace
+from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_runtime.errors import UsageError
-from train.cli.source import configure_source, source
+from optimize.cli.arguments import positive
+from train.cli.source import configure_source, configure_split, frozen_split, source
+
+if TYPE_CHECKING:
+    from optimize.dataset import Dataset
+    from optimize.graph import FloatModel
+    from train.data.frozen_split import FrozenSplit
+    from train.evidence.criteria import Criteria
+    from train.evidence.evaluation import ModelRecord, SplitSide
 
 NAME = "evaluate"
 HELP = "measure an exported model on labelled images"
@@ -16,9 +25,17 @@ examples:
   train evaluate runs/first.onnx --data-dir runs/exam
   train evaluate runs/first.onnx --data-dir runs/exam --defect-rate 0.08 --modules-per-month 1800000
 
+  # on the validation side of a frozen split, as often as you like; for a report, and image by image
+  train evaluate runs/first.onnx --split runs/gen3-split --json first.json --answers first.csv
+
+  # on its sealed test set: entered in the ledger before an image is read
+  train evaluate runs/first.onnx --split runs/gen3-split --final --json final.json
+
 The model decides by its own rule, as at the line. Parts for review count as found, and as their
 likeliest defect in the confusion matrix. Images that cannot be decoded are counted and left out.
 Intervals are two-sided and respect groups: exact ones for shares of parts, bootstrap over groups else.
+A criterion is met by the bound where the one-sided bound of its figure keeps the limit. A small slice
+(*) has too few images to show the criteria, even if every answer were right.
 """
 
 
@@ -26,7 +43,29 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EPILOG
     parser.add_argument("model", type=Path, metavar="MODEL.onnx", help="what train export wrote")
-    configure_source(parser, required=True)
+    configure_source(parser, required=False)
+    configure_split(parser)
+    parser.add_argument(
+        "--side",
+        choices=("train", "validation"),
+        help="of the split (default: validation)",
+    )
+    parser.add_argument(
+        "--final",
+        action="store_true",
+        help="open the split's sealed test set, which its ledger will tell for ever",
+    )
+    for flag, what in (
+        ("json", "write everything that was found, for train report"),
+        ("answers", "write what the model answered, image by image"),
+    ):
+        parser.add_argument(f"--{flag}", type=Path, metavar="FILE", help=what)
+    parser.add_argument(
+        "--slice",
+        nargs="*",
+        metavar="NAME",
+        help="line, station, week, generation; none to leave them out (default: those that differ)",
+    )
     parser.add_argument(
         "--engine",
         default="onnxruntime",
@@ -34,15 +73,32 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="onnxruntime or openvino (default: %(default)s)",
     )
     parser.add_argument(
-        "--threads", type=int, default=1, metavar="N", help="of the engine (default: %(default)s)"
+        "--threads",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="of the engine (default: %(default)s)",
     )
     parser.add_argument(
         "--confidence",
         type=float,
         default=0.95,
         metavar="SHARE",
-        help="of the intervals (default: %(default)s)",
+        help="of the intervals, and of each one-sided bound (default: %(default)s)",
     )
+    criteria = parser.add_argument_group("criteria", "what the customer asks for")
+    for flag, default, what in (
+        ("min-recall", 0.85, "least share of defective parts found"),
+        ("max-false-positives", 0.03, "largest share of good parts answered `defect`"),
+        ("min-macro-f1", 0.70, "least macro F1"),
+    ):
+        criteria.add_argument(
+            f"--{flag}",
+            type=float,
+            default=default,
+            metavar="SHARE",
+            help=f"{what} (default: %(default)s)",
+        )
     line = parser.add_argument_group("line", "what the cost of errors is reckoned for")
     line.add_argument(
         "--modules-per-month",
@@ -60,36 +116,108 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    _require_sense(arguments)
+    from tqdm import tqdm
+
+    from edge_runtime.engines.catalogue import open_engine
+    from optimize.graph import read_model
+    from train.evidence import evaluation, evaluation_text
+    from train.evidence.examine import examine
+    from train.evidence.slices import usual
+
+    criteria = _criteria(arguments)
+    read = read_model(arguments.model)
+    model = evaluation.ModelRecord.of(read, engine=arguments.engine, threads=arguments.threads)
+    split = frozen_split(arguments)
+    with closing(
+        open_engine(arguments.engine, arguments.model, read.spec, arguments.threads)
+    ) as engine:
+        dataset, side = _images(arguments, read, model, split)
+        with tqdm(
+            total=len(dataset.samples), desc="judging", unit="image", disable=None, leave=False
+        ) as bar:
+            examined = examine(engine, read.spec, dataset, advanced=bar.update)
+    slices = usual(examined.dataset) if arguments.slice is None else arguments.slice
+    with tqdm(desc="counting", unit="slice", disable=None, leave=False) as bar:
+        made = evaluation.evaluate(
+            examined,
+            model,
+            name=dataset.root.resolve().name,
+            split=side,
+            criteria=criteria,
+            confidence=arguments.confidence,
+            slices=slices,
+            modules=arguments.modules_per_month,
+            defect_rate=arguments.defect_rate,
+            command=arguments.command_line,
+            answers=arguments.answers and arguments.answers.name,
+            advanced=bar.update,
+        )
+    if arguments.answers:
+        evaluation.write_answers(arguments.answers, examined)
+    if arguments.json:
+        evaluation.write_evaluation(arguments.json, made)
+    print("\n".join(evaluation_text.lines(made)))
+    return 0
+
+
+def _require_sense(arguments: argparse.Namespace) -> None:
+    """Raise UsageError for flags that do not go together, before anything is opened."""
     if not 0.5 <= arguments.confidence < 1:
         raise UsageError(f"--confidence {arguments.confidence}: expected 0.5 to below 1")
-    from train.evidence.cost import Volume, costs
-    from train.evidence.examine import examine
-    from train.figures.counts import confusion_table
+    if arguments.data_dir is None and arguments.split is None:
+        raise UsageError("--data-dir or --split is needed: where the labelled images are")
+    if arguments.split is None and (arguments.final or arguments.side):
+        raise UsageError("--final and --side are of a frozen split: name it with --split")
+    if arguments.final and arguments.side:
+        raise UsageError(f"--final opens the test set: leave out --side {arguments.side}")
+    for flag, target in (("--json", arguments.json), ("--answers", arguments.answers)):
+        if target and not target.parent.is_dir():
+            raise UsageError(f"{flag} {target}: there is no folder {target.parent}")
 
-    # Before the images are gone through: what the flags name must be possible.
-    volume = Volume(modules=arguments.modules_per_month, defect_rate=arguments.defect_rate or 0.0)
-    found = examine(
-        arguments.model,
-        source(arguments),
-        engine=arguments.engine,
-        threads=arguments.threads,
-        confidence=arguments.confidence,
+
+def _criteria(arguments: argparse.Namespace) -> "Criteria":
+    """What is asked for; raises UsageError for what cannot be, also in the flags of the line."""
+    from train.evidence.cost import Volume
+    from train.evidence.criteria import Criteria
+    from train.evidence.slices import require_names
+
+    require_names(arguments.slice or ())
+    Volume(modules=arguments.modules_per_month, defect_rate=arguments.defect_rate or 0.0)
+    return Criteria(
+        min_recall=arguments.min_recall,
+        max_false_positives=arguments.max_false_positives,
+        min_macro_f1=arguments.min_macro_f1,
     )
-    print(found.metrics.summary())
-    if found.undecodable:
-        one = found.undecodable == 1
-        print(
-            f"{found.undecodable} {'image' if one else 'images'} could not be decoded and "
-            f"{'was' if one else 'were'} left out"
-        )
-    print(confusion_table(found.metrics, tuple(found.metrics.recall)))
-    print(
-        f"\n{'figure':<26} {'value':>7}  {f'{arguments.confidence:.0%} interval':<18} {'images':>8}  "
-        f"({found.groups} groups)"
+
+
+def _images(
+    arguments: argparse.Namespace,
+    read: "FloatModel",
+    model: "ModelRecord",
+    split: "FrozenSplit | None",
+) -> "tuple[Dataset, SplitSide | None]":
+    """The images to judge, and which side of a split they are; the sealed one enters its ledger."""
+    from train.evidence.evaluation import Opened, SplitSide
+    from train.evidence.examine import require_known
+
+    if split is None:
+        dataset = source(arguments).read()
+        require_known(dataset.labels, read, arguments.label_column)
+        return dataset, None
+    require_known(split.labels, read, arguments.label_column)
+    taught_from = read.spec.provenance.get("split_sha256")
+    side = SplitSide(
+        sha256=split.record.sha256,
+        side="test" if arguments.final else arguments.side or "validation",
+        taught=None if taught_from is None else taught_from == split.record.sha256,
+        opened=None,
     )
-    print("\n".join(figure.row() for figure in found.figures))
-    if arguments.defect_rate is None:
-        volume = replace(volume, defect_rate=found.defect_rate)
-    print(f"\nof {volume.modules:,} modules a month, {volume.defect_rate:.2%} of them defective:")
-    print("\n".join(f"  {cost.sentence()}" for cost in costs(found.figures, volume)))
-    return 0
+    if not arguments.final:
+        return split.side(side.side), side
+    dataset, openings = split.open_sealed(
+        model_sha256=model.sha256,
+        thresholds_sha256=model.thresholds_sha256,
+        command=arguments.command_line,
+    )
+    return dataset, side.model_copy(update={"opened": Opened.of(openings)})

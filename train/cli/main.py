@@ -10,12 +10,13 @@ from edge_runtime.cli.program import Program
 from train.cli import calibrate, evaluate, export, fit, index, plan, simulate, split
 
 _EPILOG = """\
-from labelled crops to a model, in five commands:
+from labelled crops to a model that was judged on images nobody had looked at, in six commands:
   train simulate --generation gen3 --count 2000 --out runs/gen3 --seed 1
-  train fit --data-dir runs/gen3 --output runs/first
+  train split --data-dir runs/gen3 --out runs/gen3-split
+  train fit --split runs/gen3-split --output runs/first
   train calibrate runs/first
   train export runs/first --out runs/first.onnx
-  train evaluate runs/first.onnx --data-dir runs/exam
+  train evaluate runs/first.onnx --split runs/gen3-split --final
 
 exit codes: 0 done, 2 usage, 5 engine, 8 model file, 20 data set, 21 weights, 22 run folder,
             23 diverged, 24 export, 25 bounds not met, 26 split or seal, 27 over budget,

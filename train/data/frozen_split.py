@@ -24,7 +24,7 @@ from optimize.dataset import Dataset
 from optimize.manifest import OPTIONAL, Sample
 from optimize.samples import Samples
 from train.data.ledger import LEDGER, Ledger, Opening
-from train.data.manifest import Source
+from train.data.manifest import Presence, Source
 from train.data.split import SIDES, TEST, TRAIN, VALIDATION, Plan, Split
 from train.errors import SealError
 
@@ -131,11 +131,14 @@ class FrozenSplit:
 
         Raises SealError where the ledger or the list is not as it was; nothing is opened then.
         """
-        require_content(self.folder / SEALED, self.record.sealed_sha256)
+        sealed = self.folder / SEALED
+        require_content(sealed, self.record.sealed_sha256)
+        presence = Presence(self.root)
+        samples = Samples.of(presence.watch(sample for sample, _ in self._rows(SEALED)))
+        presence.require(sealed)  # an opening must not be spent on images that are not there
         openings = self.ledger.enter(
             model_sha256=model_sha256, thresholds_sha256=thresholds_sha256, command=command
         )
-        samples = Samples.of(sample for sample, _ in self._rows(SEALED))
         return Dataset(root=self.root, samples=samples), openings
 
     def _rows(self, name: str) -> Iterator[tuple[Sample, str]]:

@@ -38,6 +38,11 @@ class Opening(Contract):
     previous: Sha256
     """Of the line before, without its line end; of the split where this is the first."""
 
+    @property
+    def sha256(self) -> str:
+        """Of this line: what the next one refers to, and what a report states."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:

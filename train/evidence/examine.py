@@ -1,71 +1,118 @@
-"""An exported model examined on a labelled data set, through the engine and the rule of the line."""
+"""What an exported model answers on labelled images, through the engine and the rule of the line.
 
+Owns the way from images to answers. What is counted on them is the business of `train.evidence.
+evaluation`; the engine is opened and closed by whoever asks.
+"""
+
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
-from edge_runtime.engines.catalogue import open_engine
-from optimize.graph import read_model
-from train.data.manifest import Source
+from edge_runtime import policy
+from edge_runtime.contracts.manifest import ModelSpec
+from edge_runtime.engines.base import InferenceEngine
+from edge_runtime.policy import Decision
+from optimize.dataset import Dataset
+from optimize.graph import FloatModel
+from optimize.samples import take
 from train.data.stream import BatchStream, open_images
 from train.errors import DatasetError
-from train.figures.counts import Metrics, measure
-from train.figures.intervals import Figure, figures
 
 _BATCH = 8
 """Larger batches are slower in ONNX Runtime on one thread."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Examined:
-    """What an examination found."""
+    """Images and what the model answers."""
 
-    metrics: Metrics
-    figures: tuple[Figure, ...]
-    """With intervals."""
-    groups: int
-    defect_rate: float
-    """Share of the images that are defective, as labelled."""
+    model: ModelSpec
+    dataset: Dataset
+    """The images that could be decoded."""
     undecodable: int
     """Images that were left out."""
+    data_sha256: str
+    """Over path, label, group and bytes of every image."""
+    logits: npt.NDArray[np.float32]
+    """(N, classes)."""
+
+    @cached_property
+    def truth(self) -> npt.NDArray[np.int64]:
+        """(N,) positions in the model's labels."""
+        positions = np.array([self.model.labels.index(label) for label in self.dataset.labels])
+        return np.asarray(positions[self.dataset.classes], np.int64)
+
+    @cached_property
+    def groups(self) -> tuple[str, ...]:
+        """The group of each image."""
+        return tuple(self.dataset.column("group"))
+
+    @cached_property
+    def is_good(self) -> npt.NDArray[np.bool_]:
+        """(N,) whether each part is good, as labelled."""
+        return np.isin(self.model.labels, self.model.decision.ok_labels)[self.truth]
+
+    @cached_property
+    def shares(self) -> npt.NDArray[np.float32]:
+        """(N, classes) the probabilities that the rule decides on."""
+        return policy.probabilities(self.logits, self.model.decision.temperature)
+
+    @cached_property
+    def decisions(self) -> tuple[Decision, ...]:
+        """What the rule makes of each."""
+        return tuple(policy.decide(row, self.model) for row in self.shares)
+
+    def only(self, images: npt.NDArray[np.int64]) -> "Examined":
+        """The same for some of the images, by position."""
+        return replace(
+            self,
+            dataset=replace(self.dataset, samples=take(self.dataset.samples, images.tolist())),
+            logits=self.logits[images],
+        )
+
+
+def require_known(labels: Collection[str], model: FloatModel, column: str) -> None:
+    """Raise DatasetError when there is a class that the model does not know."""
+    unknown = sorted(set(labels) - set(model.spec.labels))
+    if unknown:
+        raise DatasetError(
+            f"{model.path} knows no class {', '.join(unknown)}, only {', '.join(model.spec.labels)}: "
+            f"leave such rows out (--where '{column}!={unknown[0]}')"
+        )
 
 
 def examine(
-    model_file: Path, source: Source, *, engine: str, threads: int, confidence: float = 0.95
+    engine: InferenceEngine,
+    model: ModelSpec,
+    dataset: Dataset,
+    *,
+    advanced: Callable[[int], object] = lambda _images: None,
 ) -> Examined:
-    """Run every image through the engine and decide by the model's own rule.
-
-    Raises DatasetError when the data has a class that the model does not know.
-    """
-    model = read_model(model_file).spec
-    dataset = source.read()
-    unknown = sorted(set(dataset.labels) - set(model.labels))
-    if unknown:
-        raise DatasetError(
-            f"{model_file} knows no class {', '.join(unknown)}, only {', '.join(model.labels)}: "
-            f"leave such rows out (--where '{source.columns.label}!={unknown[0]}')"
+    """Run every image through the engine; `advanced` is told of each few. Raises DatasetError."""
+    images = open_images(dataset, model.input, workers=2, memory_limit=0)
+    logits = np.empty((len(images), len(model.labels)), np.float32)
+    done = 0
+    with ThreadPoolExecutor(2, thread_name_prefix="images") as pool:
+        stream = BatchStream(
+            store=images,
+            order=range(len(images)),
+            batch_size=_BATCH,
+            size=model.input,
+            pool=pool,
         )
-    runner = open_engine(engine, model_file, model, threads)
-    try:
-        images = open_images(dataset, model.input, workers=2, memory_limit=0)
-        order = range(len(images))
-        with ThreadPoolExecutor(2, thread_name_prefix="images") as pool:
-            stream = BatchStream(
-                store=images, order=order, batch_size=_BATCH, size=model.input, pool=pool
-            )
-            logits = np.concatenate([runner.infer(batch.frames) for batch in stream])
-    finally:
-        runner.close()
-    samples = images.dataset.samples
-    truth = np.array([model.labels.index(sample.label) for sample in samples], np.int64)
-    groups = [sample.group for sample in samples]
-    defective = [sample.label not in model.decision.ok_labels for sample in samples]
+        for batch in stream:
+            count = len(batch.frames)
+            logits[done : done + count] = engine.infer(batch.frames)
+            done += count
+            advanced(count)
     return Examined(
-        metrics=measure(logits, truth, model),
-        figures=figures(logits, truth, groups, model, confidence=confidence),
-        groups=len(set(groups)),
-        defect_rate=sum(defective) / len(defective),
+        model=model,
+        dataset=images.dataset,
         undecodable=len(images.quarantined),
+        data_sha256=images.sha256,
+        logits=logits,
     )

@@ -110,15 +110,15 @@ def macro_f1(counts: npt.NDArray[np.int64] | npt.NDArray[np.float64]) -> float:
     return float(np.mean(2 * hits[occurring] / involved[occurring])) if occurring.any() else 0.0
 
 
-def confusion_table(metrics: Metrics, labels: Sequence[str]) -> str:
+def confusion_table(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> str:
     """The confusion matrix as text: a row per true class, a column per answer, recall at the end."""
     width = max(6, *(len(label) for label in labels))
     lines = [
         f"{'truth':<{width}}  " + " ".join(f"{label:>{width}}" for label in labels) + "  recall"
     ]
-    for label, row in zip(labels, metrics.confusion, strict=True):
+    for label, row, recall in zip(labels, counts, _recall(np.asarray(counts)), strict=True):
         cells = " ".join(f"{value:>{width}}" for value in row)
-        lines.append(f"{label:<{width}}  {cells}  {_share(metrics.recall[label])}")
+        lines.append(f"{label:<{width}}  {cells}  {_share(recall)}")
     return "\n".join(lines)
 
 

@@ -17,9 +17,7 @@ from edge_runtime.contracts.manifest import ModelSpec
 from edge_runtime.contracts.verdict import Outcome
 from train.figures.bounds import Real, Trials, group_bootstrap
 from train.figures.counts import macro_f1
-
-BINS = 15
-"""Of equal width, for the calibration error (Guo et al. 2017)."""
+from train.figures.reliability import calibration_error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,16 +83,6 @@ def figures(
         for name, value in values.items()
     ]
     return (resampled[0], *of_parts, *resampled[1:])
-
-
-def calibration_error(
-    confidences: Real, correct: npt.NDArray[np.bool_], weights: Real | None = None
-) -> float:
-    """Expected calibration error: mean gap between confidence and hit rate over equal bins."""
-    weights = np.ones(len(confidences)) if weights is None else weights
-    bins = np.minimum((confidences * BINS).astype(np.int64), BINS - 1)
-    gaps = np.bincount(bins, weights * (confidences - correct), BINS)
-    return float(np.abs(gaps).sum() / weights.sum())
 
 
 def _counted(

@@ -98,6 +98,6 @@ def test_what_is_reachable_is_at_least_what_one_threshold_gives(pairs: np.ndarra
 
 def test_the_table_shows_truth_in_rows() -> None:
     found = measure(logits((0.1, 0.8, 0.1), (0.1, 0.8, 0.1)), np.array([1, 2]), spec("good"))
-    lines = confusion_table(found, spec().labels).splitlines()
+    lines = confusion_table(found.confusion, spec().labels).splitlines()
     assert lines[0].split() == ["truth", "crack", "good", "stain", "recall"]
     assert lines[3].split() == ["stain", "0", "1", "0", "0.000"]

@@ -10,7 +10,8 @@ from edge_runtime.contracts.manifest import DecisionRule, InputSpec, ModelSpec, 
 from edge_runtime.errors import UsageError
 from train.evidence.cost import Volume, costs
 from train.figures.counts import measure
-from train.figures.intervals import Figure, calibration_error, figures
+from train.figures.intervals import Figure, figures
+from train.figures.reliability import calibration_error
 
 LABELS = ("crack", "good", "stain")
 MODEL = ModelSpec(

@@ -1,0 +1,59 @@
+from pathlib import Path
+
+import pytest
+
+from edge_runtime.errors import UsageError
+from optimize.dataset import Dataset
+from optimize.manifest import Sample
+from train.evidence.slices import parts, usual
+
+
+def dataset(*rows: tuple[str, str]) -> Dataset:
+    """From (line, captured_at)."""
+    return Dataset(
+        root=Path(),
+        samples=tuple(
+            Sample(path=f"{n}.png", label="a", group=str(n), line=line, captured_at=time)
+            for n, (line, time) in enumerate(rows)
+        ),
+    )
+
+
+DATA = dataset(
+    ("L2", "2024-12-30T00:00:00Z"),
+    ("L1", "2025-01-05T23:00:00-02:00"),
+    ("", "2025-01-05T23:59:59Z"),
+    ("L2", "some day"),
+)
+
+
+def test_every_image_is_in_one_part_of_each_slice() -> None:
+    found = {
+        (part.column, part.value): part.images.tolist() for part in parts(DATA, ["line", "week"])
+    }
+    assert found == {
+        ("line", "(unknown)"): [2],
+        ("line", "L1"): [1],
+        ("line", "L2"): [0, 3],
+        # ISO weeks in UTC: the year's first begins before it, and an evening may be the next Monday.
+        ("week", "(unknown)"): [3],
+        ("week", "2025-W01"): [0, 2],
+        ("week", "2025-W02"): [1],
+    }
+
+
+def test_the_usual_slices_are_those_that_tell_images_apart() -> None:
+    assert usual(DATA) == ("line", "week")
+    assert usual(dataset(("L1", ""), ("L1", ""), ("", ""))) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("colour", "--slice colour: no such slice; there are line, station, week"),
+        ("station", "--slice station: no image has a station; the data can be cut by line, week"),
+    ],
+)
+def test_a_slice_that_there_is_not_is_refused(name: str, expected: str) -> None:
+    with pytest.raises(UsageError, match=expected):
+        parts(DATA, [name])
