@@ -9,13 +9,15 @@ import hashlib
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from edge_runtime.decoding import Undecodable, decode
 from edge_runtime.errors import UsageError
@@ -43,12 +45,8 @@ from train.written_aside import write_csv
 Row = tuple[str, ...]
 
 
-class _Seen(NamedTuple):
-    """What came of looking at one image."""
-
-    sha256: str
-    fault: str | None
-    """Why it cannot be decoded."""
+Hashes = npt.NDArray[np.uint8]
+"""(N, 32) SHA-256 of each file's content: kept as they are, since there may be millions."""
 
 
 def freeze(
@@ -75,12 +73,11 @@ def freeze(
     dataset = source.read()
     wanted = _read_sides(source, side_column) if side_column else None
     started(len(dataset.samples))
-    seen = _look(dataset, workers, advanced)
-    usable = [index for index, look in enumerate(seen) if not look.fault]
-    hashes = [seen[index].sha256 for index in usable]
+    hashes, faults = _look(dataset, workers, advanced)
+    usable = [index for index in range(len(hashes)) if index not in faults]
     clean = replace(dataset, samples=take(dataset.samples, usable))
     require_every_class(dataset, clean.labels)
-    clean, merged = merge_duplicates(clean, hashes)
+    clean, merged = merge_duplicates(clean, hashes[usable])
     if wanted is None or side_column is None:
         assignment = assign(clean, plan)
     else:
@@ -88,11 +85,9 @@ def freeze(
     quarantine = [
         (path, "", "no label: it lies beside the class folders") for path in dataset.unlabelled
     ]
-    quarantine += [
-        (sample.path, sample.label, look.fault)
-        for sample, look in zip(dataset.samples, seen, strict=True)
-        if look.fault
-    ]
+    for index, reason in faults.items():
+        sample = dataset.samples[index]
+        quarantine.append((sample.path, sample.label, reason))
 
     def rows(*sides: str) -> Iterator[Row]:
         for sample, side in zip(clean.samples, assignment.sides, strict=True):
@@ -126,7 +121,7 @@ def freeze(
     return FrozenSplit(folder=out, record=record, root=root)
 
 
-def merge_duplicates(dataset: Dataset, hashes: Sequence[str]) -> tuple[Dataset, int]:
+def merge_duplicates(dataset: Dataset, hashes: Hashes) -> tuple[Dataset, int]:
     """Enter the hash of each image, and join groups that hold an image of the same content.
 
     A joined group has the name that comes first. Returns how many groups lost their own name as well.
@@ -140,15 +135,15 @@ def merge_duplicates(dataset: Dataset, hashes: Sequence[str]) -> tuple[Dataset, 
             group = above
         return group
 
-    first: dict[bytes, int] = {}
-    for index, content in enumerate(hashes):
-        twin = first.setdefault(bytes.fromhex(content), index)
-        if twin != index:
-            mine, theirs = (find(dataset.samples[place].group) for place in (index, twin))
-            if mine != theirs:
-                leader[max(mine, theirs)] = min(mine, theirs)
+    words = hashes.view(np.uint64)
+    order = np.lexsort(words.T)
+    alike = (words[order[1:]] == words[order[:-1]]).all(axis=1)
+    for one, other in zip(order[1:][alike].tolist(), order[:-1][alike].tolist(), strict=True):
+        mine, theirs = (find(dataset.samples[place].group) for place in (one, other))
+        if mine != theirs:
+            leader[max(mine, theirs)] = min(mine, theirs)
     samples = Samples.of(
-        replace(sample, group=find(sample.group), sha256=content)
+        replace(sample, group=find(sample.group), sha256=content.tobytes().hex())
         for sample, content in zip(dataset.samples, hashes, strict=True)
     )
     return replace(dataset, samples=samples), len(leader)
@@ -167,24 +162,29 @@ def _read_sides(source: Source, column: str) -> list[str]:
     return [sys.intern(sample.label) for sample in read_rows(place, columns, source.where)]
 
 
-def _look(dataset: Dataset, workers: int, advanced: Callable[[int], object]) -> list[_Seen]:
-    """Open every image."""
+def _look(
+    dataset: Dataset, workers: int, advanced: Callable[[int], object]
+) -> tuple[Hashes, dict[int, str]]:
+    """Open every image: their hashes, and why some cannot be decoded."""
 
-    def look(index: int) -> _Seen:
+    def look(index: int) -> tuple[bytes, str | None]:
         data = read_image(dataset, index)
-        sha256 = hashlib.sha256(data).hexdigest()
         try:
             decode(data)
         except Undecodable as exc:
-            return _Seen(sha256, str(exc))
-        return _Seen(sha256, None)
+            return hashlib.sha256(data).digest(), str(exc)
+        return hashlib.sha256(data).digest(), None
 
-    seen = []
+    total = len(dataset.samples)
+    hashes, faults = np.empty((total, 32), np.uint8), {}
     with ThreadPoolExecutor(workers, thread_name_prefix="freeze") as pool:
-        for found in in_order(pool, look, len(dataset.samples), ahead=4 * workers):
-            seen.append(found)
+        looks = in_order(pool, look, total, ahead=4 * workers)
+        for index, (digest, fault) in enumerate(looks):
+            hashes[index] = np.frombuffer(digest, np.uint8)
+            if fault is not None:
+                faults[index] = fault
             advanced(1)
-    return seen
+    return hashes, faults
 
 
 def _row(sample: Sample, side: str) -> Row:

@@ -3,6 +3,7 @@ import shutil
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
 from tests.train.conftest import LABELS, draw
@@ -184,8 +185,9 @@ def test_groups_with_an_image_in_common_become_one(images: Path) -> None:
 
 def test_distinct_images_are_not_merged(images: Path) -> None:
     dataset = Source(data_dir=images).read()
-    hashes = [f"{number:064x}" for number in range(len(dataset.samples))]
+    texts = [f"{number:064x}" for number in range(len(dataset.samples))]
+    hashes = np.array([list(bytes.fromhex(text)) for text in texts], np.uint8)
     hashed, merged = merge_duplicates(dataset, hashes)
     assert merged == 0
-    assert list(hashed.column("sha256")) == hashes
+    assert list(hashed.column("sha256")) == texts
     assert list(hashed.column("group")) == list(dataset.column("group"))
