@@ -20,6 +20,9 @@ examples:
   train index tiles/rows.csv --path-column file --label-column class --group-column tile_group \\
               --where mixed_label_tile=0 --out tiles/data.parquet
 
+  # what train audit found, after a person went through its table
+  train index crops --audit audits/crops/audit.csv --out crops/manifest.parquet
+
   # tar shards with KEY.jpg and KEY.cls or KEY.json (label, group, line, station, ...)
   train index shards --out shards/manifest.parquet
   train fit --data-dir shards --output runs/first
@@ -48,6 +51,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     configure_columns(parser.add_argument_group("columns", "of a CSV or Parquet file"))
     parser.add_argument(
+        "--audit",
+        type=Path,
+        metavar="AUDIT.csv",
+        help="what train audit wrote about this data, as a person corrected it: groups are merged, "
+        "corrected labels taken, quarantined and excluded images left out",
+    )
+    parser.add_argument(
         "--no-look",
         action="store_true",
         help="do not look whether the images are there; train fit will",
@@ -55,8 +65,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from train.data.index import write_index  # pyarrow takes its time to load
+    # pyarrow and scipy take their time to load.
+    from train.data.corrections import Corrections
+    from train.data.index import write_index
 
+    corrections = Corrections(arguments.audit) if arguments.audit else None
     with tqdm(unit="row", unit_scale=True, file=sys.stderr, disable=None, leave=False) as bar:
         indexed = write_index(
             arguments.source,
@@ -64,9 +77,12 @@ def run(arguments: argparse.Namespace) -> int:
             columns=columns(arguments),
             where=conditions(arguments),
             look=not arguments.no_look,
+            corrections=corrections,
             progress=bar.update,
         )
     for concern in indexed.concerns():
         print(f"warning: {concern}", file=sys.stderr)
+    if corrections is not None:
+        print(corrections.summary())
     print(indexed.summary())
     return 0

@@ -7,11 +7,12 @@ import sys
 from collections.abc import Sequence
 
 from edge_runtime.cli.program import Program
-from train.cli import calibrate, evaluate, export, fit, index, plan, simulate, split
+from train.cli import audit, calibrate, evaluate, export, fit, index, plan, simulate, split
 
 _EPILOG = """\
-from labelled crops to a model that was judged on images nobody had looked at, in six commands:
+from labelled crops to a model that was judged on images nobody had looked at, in seven commands:
   train simulate --generation gen3 --count 2000 --out runs/gen3 --seed 1
+  train audit --data-dir runs/gen3 --out runs/gen3-audit
   train split --data-dir runs/gen3 --out runs/gen3-split
   train fit --split runs/gen3-split --output runs/first
   train calibrate runs/first
@@ -27,7 +28,7 @@ PROGRAM = Program(
     name="train",
     description="Teach an inspection model from labelled crops and export it to ONNX.",
     epilog=_EPILOG,
-    commands=(simulate, index, split, plan, fit, calibrate, export, evaluate),
+    commands=(simulate, index, audit, split, plan, fit, calibrate, export, evaluate),
     on_interrupt="interrupted; a run goes on from its last finished epoch with --resume",
 )
 

@@ -8,7 +8,7 @@ and renamed when the last row has passed.
 import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,6 +17,7 @@ from pyarrow import parquet
 from edge_runtime.errors import UsageError
 from optimize.dataset import (
     empty_class_folders,
+    has_image,
     locate,
     read_rows,
     root_of,
@@ -32,6 +33,7 @@ from optimize.manifest import (
     Sample,
     table_columns,
 )
+from train.data.corrections import Corrections
 from train.data.manifest import Presence
 from train.written_aside import written_aside
 
@@ -110,21 +112,29 @@ def write_index(
     columns: Columns | None = None,
     where: Sequence[Condition] = (),
     look: bool = True,
+    corrections: Corrections | None = None,
     progress: Callable[[int], object] = lambda _rows: None,
 ) -> Indexed:
     """Write the manifest of a folder, table or shard to `out` (.csv or .parquet).
 
-    Its paths are relative to `out`'s folder. `look` asks that every image be there. Raises DatasetError
-    for what cannot be read, UsageError when `out` cannot be the manifest of these images, RunError when
-    it cannot be written; whatever was at `out` then stays.
+    Its paths are relative to `out`'s folder. `look` asks that every image be there. `corrections` are
+    applied to every row; they must be of this very data. Raises DatasetError for what cannot be read,
+    UsageError when `out` cannot be the manifest of these images, RunError when it cannot be written;
+    whatever was at `out` then stays.
     """
     place = locate(source)
     if out.exists() and place.exists() and out.samefile(place):
         if place == source:
             raise UsageError(f"--out {out} is what is to be indexed: name another file")
+        if corrections is not None:
+            raise UsageError(
+                f"--out {out} is the manifest that was audited: name another file, such as "
+                f"{out.with_stem('corrected')}"
+            )
         place = source  # the folder's manifest is an earlier index, about to be renewed
-    below = _below(root_of(place), out)
-    presence = Presence(root_of(place))
+    root = root_of(place)
+    below = _below(root, out)
+    presence = Presence(root)
     samples = read_rows(place, columns, where)
     classes: dict[str, ClassCount] = {}
     ungrouped = 0
@@ -134,6 +144,11 @@ def write_index(
     with written_aside(out) as aside, _writer(aside, out.suffix, names) as write:
         batch: list[Row] = []
         for sample in presence.watch(samples) if look else samples:
+            if corrections is not None:
+                corrected = corrections.apply(sample, root, look=look)
+                if corrected is None:
+                    continue
+                sample = _led_down(corrected, below, root)
             classes.setdefault(sample.label, ClassCount()).add(sample.group)
             ungrouped += sample.group == sample.path
             batch.append(_row(sample, below, in_shards=in_shards))
@@ -145,6 +160,8 @@ def write_index(
             write(batch)
             progress(len(batch))
         presence.require(place)
+        if corrections is not None:
+            corrections.finish()
     return Indexed(
         out=out,
         classes=dict(sorted(classes.items())),
@@ -166,6 +183,14 @@ def _below(root: Path, out: Path) -> str:
             f"put it into {root} or a folder above"
         ) from exc
     return "" if below == "." else f"{below}/"
+
+
+def _led_down(sample: Sample, below: str, root: Path) -> Sample:
+    """With the group's path led down as `_row` leads the image's, where it is another image that it was
+    merged with."""
+    if below and sample.group != sample.path and has_image(root, sample.group):
+        return replace(sample, group=below + sample.group)
+    return sample
 
 
 def _in_shards(place: Path, columns: Columns | None) -> bool:
