@@ -16,7 +16,7 @@ from edge_runtime.cli.verdict_table import VerdictTable, station_line
 from edge_runtime.consumer.consumer import Consumer
 from edge_runtime.consumer.recovery import Patience
 from edge_runtime.contracts.station_id import StationId
-from edge_runtime.contracts.verdict import VerdictMessage
+from edge_runtime.contracts.verdict import LARGEST_SEQ, VerdictMessage
 from edge_runtime.errors import UsageError
 from edge_runtime.mes.credentials import read_credentials
 
@@ -85,6 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
                 key=config.mqtt_key,
             ),
             from_seq=arguments.from_seq,
+            to_seq=arguments.to_seq or LARGEST_SEQ,
             client_id=arguments.client_id,
             state_file=arguments.state,
             # Whoever names a first verdict waits for it.
@@ -194,7 +195,6 @@ def _require_well_formed(arguments: argparse.Namespace) -> None:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a number from 1 on, got {number}")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, got {text!r}")
+    return int(text)

@@ -30,7 +30,7 @@ from edge_runtime.consumer.feed import Feed
 from edge_runtime.consumer.recovery import Patience
 from edge_runtime.consumer.sequence import SequenceState
 from edge_runtime.contracts.station_id import StationId
-from edge_runtime.contracts.verdict import VerdictMessage
+from edge_runtime.contracts.verdict import LARGEST_SEQ, VerdictMessage
 from edge_runtime.mes.credentials import ANONYMOUS, Credentials
 from edge_runtime.mes.links import open_subscriber
 from edge_runtime.mes.token_bucket import TokenBucket
@@ -56,6 +56,7 @@ class Consumer:
         line: str | None = None,
         credentials: Credentials = ANONYMOUS,
         from_seq: int | None = None,
+        to_seq: int = LARGEST_SEQ,
         client_id: str | None = None,
         state_file: Path | None = None,
         patience: Patience | None = None,
@@ -64,9 +65,9 @@ class Consumer:
         """Follow `station` (`L07-S3`), or `line` (`L07`), or where neither is given the whole site.
 
         `from_seq` is the first verdict wanted of each station of which `state_file` does not know more;
-        by default whatever comes first. With a `client_id`, which no other client may use, the broker
-        keeps what comes while this consumer is away, for a day at most. `on_remark` is told in one line
-        what a person should know.
+        by default whatever comes first; none beyond `to_seq` is asked for. With a `client_id`, which no
+        other client may use, the broker keeps what comes while this consumer is away, for a day at most.
+        `on_remark` is told in one line what a person should know.
         """
         if station is not None and line is not None:
             raise ValueError(f"give a station ({station!r}) or a line ({line!r}), not both")
@@ -74,6 +75,7 @@ class Consumer:
         """Messages on no station's topic."""
         self._site = site
         self._from_seq = from_seq
+        self._to_seq = to_seq
         self._state_file = state_file
         # Several consumers that miss the same verdicts should not all ask at once.
         self._patience = patience or Patience(grace_s=random.uniform(5.0, 8.0))
@@ -175,6 +177,7 @@ class Consumer:
             requester=self._requester,
             remark=self._remark,
             from_seq=self._from_seq,
+            to_seq=self._to_seq,
             patience=self._patience,
             state=self._known.get(_key(topics)),
         )

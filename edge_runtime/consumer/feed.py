@@ -15,14 +15,13 @@ from edge_runtime.consumer.sequence import Sequence, SequenceState, Standing
 from edge_runtime.contracts.health import Health
 from edge_runtime.contracts.journal import JournalHead
 from edge_runtime.contracts.replay import ReplayAnswer, ReplayRequest
-from edge_runtime.contracts.verdict import VerdictMessage, committed
+from edge_runtime.contracts.verdict import LARGEST_SEQ, VerdictMessage, committed
 from edge_runtime.mes.topics import Topics
 from edge_runtime.mes.window import OFFLINE, ONLINE, STOPPED
 
 _LARGEST_PAYLOAD: Final = 1 << 20
 """Bytes; a station's messages have a few kilobytes."""
 _LONGEST_REASON: Final = 200
-_LARGEST_SEQ: Final = 2**63 - 1
 
 
 class Feed:
@@ -35,12 +34,13 @@ class Feed:
         requester: str,
         remark: Callable[[str], None],
         from_seq: int | None = None,
+        to_seq: int = LARGEST_SEQ,
         patience: Patience | None = None,
         state: SequenceState | None = None,
     ) -> None:
         self.topics = topics
         self.sequence = Sequence(from_seq, state=state)
-        self.recovery = Recovery(self.sequence, requester, patience or Patience())
+        self.recovery = Recovery(self.sequence, requester, patience or Patience(), to_seq=to_seq)
         self.availability: str | None = None
         """`online`, `stopped` or `offline`; None until the broker has said."""
         self.health: Health | None = None
@@ -90,7 +90,7 @@ class Feed:
         elif topic == self.topics.journal:
             head = JournalHead.model_validate_json(payload)
             self._require_own(head)
-            self.sequence.take_head(head.first_seq, min(head.last_seq, _LARGEST_SEQ))
+            self.sequence.take_head(head.first_seq, min(head.last_seq, LARGEST_SEQ))
         elif topic == self.topics.replay_answer:
             self.recovery.answered(ReplayAnswer.model_validate_json(payload), now)
         return None
@@ -98,7 +98,7 @@ class Feed:
     def _take_verdict(self, payload: bytes, now: float) -> VerdictMessage | None:
         verdict = VerdictMessage.model_validate_json(payload)
         self._require_own(verdict)
-        if verdict.seq > _LARGEST_SEQ:
+        if verdict.seq > LARGEST_SEQ:
             raise ValueError(f"seq {verdict.seq} is beyond every journal")
         lane = verdict.delivery.lane
         standing = self.sequence.take(

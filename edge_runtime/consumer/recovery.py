@@ -6,19 +6,24 @@ A gap is no loss yet. Live verdicts overtake the backlog, so that after an outag
 a million numbers lack which it will send by itself; asking for them would send them twice. So:
 
 - nothing is asked while verdicts still come that fill gaps, nor while the station is away;
-- after `grace_s` of quiet, or `backlog_s` while the station says that verdicts wait for the broker,
-  the lowest gap is asked for, one request at a time;
+- after `grace_s` of quiet, or `backlog_s` while the station says that at least as many verdicts wait
+  for the broker as lack here, the lowest gap is asked for, one request at a time;
 - a request that nobody answers is repeated ever more slowly, for as long as it takes;
 - what the station's answer leaves out is given up, and so is everything that lacks when it refuses
   `_REFUSALS` times in a row.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from edge_runtime.consumer.sequence import Sequence
-from edge_runtime.contracts.replay import LARGEST_REPLAY, ReplayAnswer, ReplayRequest
-from edge_runtime.contracts.verdict import Lane
+from edge_runtime.contracts.replay import (
+    LARGEST_REPLAY,
+    ReplayAnswer,
+    ReplayRequest,
+)
+from edge_runtime.contracts.verdict import LARGEST_SEQ, Lane
 
 _REFUSALS: Final = 3
 _PAUSE_S: Final = 1.0
@@ -34,7 +39,7 @@ class Patience:
     grace_s: float = 5.0
     """For a gap to fill by itself."""
     backlog_s: float = 60.0
-    """The same, while the station's health says that verdicts wait at the station."""
+    """The same, while the station's health says that no fewer verdicts wait at the station."""
     answer_s: float = 10.0
     """For an answer, and from one replayed verdict to the next."""
     longest_s: float = 300.0
@@ -55,11 +60,22 @@ class _Asked:
 class Recovery:
     """Watches one station's `Sequence` and says what to ask for."""
 
-    def __init__(self, sequence: Sequence, requester: str, patience: Patience) -> None:
-        """`requester` tells this consumer's requests from those of others: at most 40 characters."""
+    def __init__(
+        self,
+        sequence: Sequence,
+        requester: str,
+        patience: Patience,
+        *,
+        to_seq: int = LARGEST_SEQ,
+    ) -> None:
+        """`requester` tells this consumer's requests from those of others: at most 40 characters.
+
+        No verdict beyond `to_seq` is asked for.
+        """
         self._sequence = sequence
         self._requester = requester
         self._patience = patience
+        self._to_seq = to_seq
         self._asked: _Asked | None = None
         self._requests = 0
         self._fruitless = 0
@@ -87,8 +103,8 @@ class Recovery:
 
     @property
     def awaiting_backlog(self) -> bool:
-        """Whether what lacks is likely to come by itself: the station says that verdicts wait."""
-        return bool(self._sequence.missing) and self._pending > 0
+        """Whether all that lacks may come by itself: the station says that as many verdicts wait."""
+        return 0 < self._sequence.missing.count <= self._pending
 
     def came(self, seq: int, lane: Lane, now: float) -> None:
         """A verdict arrived, new or not."""
@@ -142,7 +158,7 @@ class Recovery:
         The caller sends it; a request that is lost on the way is repeated like one without answer.
         """
         self._compare_with_head(now)
-        if not self._sequence.missing:
+        if not any(self._wanted()):
             self._quiet_since = self._asked = None
             return None
         if self._quiet_since is None:
@@ -151,7 +167,7 @@ class Recovery:
             if now - self._asked.heard_at < self._patience.answer_s:
                 return None
             self._put_off(now)
-        wait_s = self._patience.backlog_s if self._pending else self._patience.grace_s
+        wait_s = self._patience.backlog_s if self.awaiting_backlog else self._patience.grace_s
         if not self._online or now < self._not_before or now - self._quiet_since < wait_s:
             return None
         return self._ask(now)
@@ -170,8 +186,11 @@ class Recovery:
             self._sequence.expect(self._behind[0])
             self._behind = None
 
+    def _wanted(self) -> Iterator[tuple[int, int]]:
+        return self._sequence.missing.within(1, self._to_seq)
+
     def _ask(self, now: float) -> ReplayRequest:
-        gaps = iter(self._sequence.missing)
+        gaps = self._wanted()
         first, last = next(gaps)
         for low, high in gaps:
             if low - last > _NEAR:

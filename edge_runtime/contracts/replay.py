@@ -5,12 +5,13 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from edge_runtime.contracts.base import Contract
+from edge_runtime.contracts.verdict import LARGEST_SEQ
 
 REPLAY_SCHEMA: Literal["edge-inspect/replay/1"] = "edge-inspect/replay/1"
 LARGEST_REPLAY = 10_000
 """Verdicts per request at most."""
 
-Seq = Annotated[int, Field(ge=1, le=2**63 - 1)]
+Seq = Annotated[int, Field(ge=1, le=LARGEST_SEQ)]
 
 
 class ReplayRequest(Contract):

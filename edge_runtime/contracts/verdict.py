@@ -19,6 +19,8 @@ from edge_runtime.contracts.manifest import Thresholds
 from edge_runtime.contracts.part_id import PartId
 
 VERDICT_SCHEMA: Literal["edge-inspect/verdict/2"] = "edge-inspect/verdict/2"
+LARGEST_SEQ = 2**63 - 1
+"""The highest number that a journal can hold."""
 
 
 class Outcome(StrEnum):

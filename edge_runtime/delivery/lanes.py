@@ -10,8 +10,8 @@ the station now is not the last of half a million.
 from collections import deque
 from collections.abc import Collection
 
-from edge_runtime.contracts.verdict import Lane
-from edge_runtime.journal.journal import LARGEST_SEQ, Entry, Journal
+from edge_runtime.contracts.verdict import LARGEST_SEQ, Lane
+from edge_runtime.journal.journal import Entry, Journal
 
 _READ_AHEAD = 256
 

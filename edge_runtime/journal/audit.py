@@ -104,7 +104,8 @@ def audit(
             kept_apart=kept_apart,
             acknowledged=answered - refused,
             refused=refused,
-            pending=walk.checked + kept_apart - answered,
+            # Fewer than none where verdicts were removed and the answers to them were not.
+            pending=max(0, walk.checked + kept_apart - answered),
             compared=walk.compared,
             findings=tuple(walk.findings),
             broken=walk.broken,

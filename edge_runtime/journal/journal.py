@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from edge_runtime.contracts.verdict import LARGEST_SEQ
 from edge_runtime.errors import DiskFullError, StateError
 from edge_runtime.journal import schema
 from edge_runtime.journal.chain import Head, link
@@ -35,7 +36,6 @@ from edge_runtime.journal.integrity import verified
 
 _LOG = logging.getLogger(__name__)
 
-LARGEST_SEQ: Final = 2**63 - 1
 _PRUNED_AT_ONCE: Final = 2000
 """Verdicts per transaction at most: an append in the meantime waits for no longer than that."""
 _AGED_EVERY_S: Final = 60.0

@@ -132,12 +132,13 @@ def test_a_range_is_shown_alone_and_ends_the_command(
     with subprocess.Popen(daemon, stderr=subprocess.PIPE, text=True) as station:
         try:
             with tail(broker.address, "--station", "L07-S3", "--count", "20") as process:
-                process.communicate(timeout=30)
+                process.communicate(timeout=60)
             flags = ["--station", "L07-S3", "--from-seq", "3", "--to-seq", "11", "--json"]
             with tail(broker.address, *flags) as process:
-                out, remarks = process.communicate(timeout=30)
+                out, remarks = process.communicate(timeout=60)
         finally:
             station.terminate()
-            station.communicate(timeout=30)
+            station.communicate(timeout=60)
     assert process.returncode == 0, remarks
     assert sorted(json.loads(line)["seq"] for line in out.splitlines()) == list(range(3, 12))
+    assert "asks for verdicts 3 to 11 again" in remarks

@@ -3,7 +3,7 @@
 from edge_runtime.consumer.recovery import Patience, Recovery
 from edge_runtime.consumer.sequence import Sequence
 from edge_runtime.contracts.replay import LARGEST_REPLAY, ReplayAnswer, ReplayRequest
-from edge_runtime.contracts.verdict import Lane
+from edge_runtime.contracts.verdict import LARGEST_SEQ, Lane
 
 PATIENCE = Patience(grace_s=5.0, backlog_s=60.0, answer_s=10.0, longest_s=300.0)
 
@@ -11,10 +11,10 @@ PATIENCE = Patience(grace_s=5.0, backlog_s=60.0, answer_s=10.0, longest_s=300.0)
 class Consumer:
     """A sequence with its recovery, and a clock that is set by hand."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, to_seq: int = LARGEST_SEQ) -> None:
         self.now = 1000.0
         self.sequence = Sequence(first=1)
-        self.recovery = Recovery(self.sequence, "mes-1", PATIENCE)
+        self.recovery = Recovery(self.sequence, "mes-1", PATIENCE, to_seq=to_seq)
 
     def take(self, *seqs: int, lane: Lane = Lane.LIVE) -> None:
         for seq in seqs:
@@ -77,6 +77,14 @@ def test_while_the_station_says_that_verdicts_wait_the_patience_is_longer_but_en
     consumer.recovery.healthy(4)
     assert consumer.recovery.awaiting_backlog
     assert bounds(consumer.asks(60.0)) == (2, 5)
+
+
+def test_what_lacks_beyond_all_that_waits_at_the_station_is_asked_for_after_the_grace() -> None:
+    consumer = Consumer()
+    consumer.take(90)
+    consumer.recovery.healthy(1)  # the verdict that was on its way when the station looked
+    assert not consumer.recovery.awaiting_backlog
+    assert bounds(consumer.asks(5.0)) == (1, 89)
 
 
 def test_new_gaps_do_not_put_off_the_old_one() -> None:
@@ -183,6 +191,16 @@ def test_gaps_close_together_are_asked_for_together() -> None:
     consumer = Consumer()
     consumer.take(1, 3, 5, *range(7, 500), 501)
     assert bounds(consumer.asks(5.0)) == (2, 6)
+
+
+def test_nothing_beyond_the_last_wanted_is_asked_for() -> None:
+    consumer = Consumer(to_seq=7)
+    consumer.take(5, 5000)
+    request = consumer.asks(5.0)
+    assert bounds(request) == (1, 7)
+    consumer.answer(request, 7)
+    consumer.take(1, 2, 3, 4, 6, 7, lane=Lane.REPLAY)
+    assert consumer.request(1000.0) is None
 
 
 def test_after_the_numbering_began_again_the_old_request_is_forgotten() -> None:
