@@ -16,6 +16,7 @@ from train.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from train.fitting.history import Epoch
+    from train.fitting.run import Means
 
 NAME = "fit"
 HELP = "fine-tune a backbone on labelled crops"
@@ -86,21 +87,22 @@ def configure_machine(group: "argparse._ArgumentGroup") -> None:
     )
 
 
-def configure_model(group: "argparse._ArgumentGroup") -> None:
-    """Add what is to be taught, and what with."""
+def configure_model(group: "argparse._ArgumentGroup", *, initial_weights: bool = True) -> None:
+    """Add what is to be taught, and what with; the weights unless others say where they come from."""
     group.add_argument(
         "--model",
         default="tf_efficientnet_lite0",
         metavar="NAME",
         help="any timm backbone (default: %(default)s)",
     )
-    group.add_argument(
-        "--initial-weights",
-        default="imagenet",
-        metavar="FROM",
-        help="imagenet, scratch, a .pth or .safetensors file, or an earlier run folder "
-        "(default: %(default)s)",
-    )
+    if initial_weights:
+        group.add_argument(
+            "--initial-weights",
+            default="imagenet",
+            metavar="FROM",
+            help="imagenet, scratch, a .pth or .safetensors file, or an earlier run folder "
+            "(default: %(default)s)",
+        )
     group.add_argument(
         "--ok-label",
         action="append",
@@ -203,11 +205,7 @@ def run(arguments: argparse.Namespace) -> int:
     epochs = training.run(
         settings,
         folder,
-        training.Means(
-            device=arguments.device,
-            workers=arguments.workers,
-            cache_bytes=int(arguments.cache_gb * 1e9),
-        ),
+        means(arguments),
         resume=arguments.resume,
         command=arguments.command_line,
         say=_say,
@@ -227,6 +225,17 @@ def require_machine(arguments: argparse.Namespace) -> None:
         raise UsageError(f"--workers {arguments.workers}: expected 1 or more")
     if not (math.isfinite(arguments.cache_gb) and arguments.cache_gb >= 0):
         raise UsageError(f"--cache-gb {arguments.cache_gb}: expected 0 or more")
+
+
+def means(arguments: argparse.Namespace) -> "Means":
+    """What the flags say to work on."""
+    from train.fitting.run import Means
+
+    return Means(
+        device=arguments.device,
+        workers=arguments.workers,
+        cache_bytes=int(arguments.cache_gb * 1e9),
+    )
 
 
 def recipe(arguments: argparse.Namespace) -> Recipe:

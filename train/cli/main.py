@@ -7,7 +7,18 @@ import sys
 from collections.abc import Sequence
 
 from edge_runtime.cli.program import Program
-from train.cli import audit, calibrate, evaluate, export, fit, index, plan, simulate, split
+from train.cli import (
+    audit,
+    calibrate,
+    compare,
+    evaluate,
+    export,
+    fit,
+    index,
+    plan,
+    simulate,
+    split,
+)
 
 _EPILOG = """\
 from labelled crops to a model that was judged on images nobody had looked at, in seven commands:
@@ -28,7 +39,7 @@ PROGRAM = Program(
     name="train",
     description="Teach an inspection model from labelled crops and export it to ONNX.",
     epilog=_EPILOG,
-    commands=(simulate, index, audit, split, plan, fit, calibrate, export, evaluate),
+    commands=(simulate, index, audit, split, plan, fit, calibrate, export, evaluate, compare),
     on_interrupt="interrupted; a run goes on from its last finished epoch with --resume",
 )
 

@@ -104,10 +104,18 @@ def confusion(
 
 def macro_f1(counts: npt.NDArray[np.int64] | npt.NDArray[np.float64]) -> float:
     """Mean F1 over the classes that occur as truth or as answer; 0 for an empty matrix."""
-    hits = counts.diagonal()
-    involved = counts.sum(axis=0) + counts.sum(axis=1)
-    occurring = involved > 0
-    return float(np.mean(2 * hits[occurring] / involved[occurring])) if occurring.any() else 0.0
+    return float(macro_f1s(counts[None])[0])
+
+
+def macro_f1s(
+    counts: npt.NDArray[np.int64] | npt.NDArray[np.float64],
+) -> npt.NDArray[np.float64]:
+    """`macro_f1` of each of many matrices (N, classes, classes), as (N,)."""
+    hits = np.diagonal(counts, axis1=1, axis2=2)
+    involved = counts.sum(axis=1) + counts.sum(axis=2)
+    f1 = np.divide(2 * hits, involved, out=np.zeros(hits.shape), where=involved > 0)
+    occurring = (involved > 0).sum(axis=1)
+    return np.asarray(f1.sum(axis=1) / np.maximum(occurring, 1))
 
 
 def confusion_table(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> str:

@@ -29,6 +29,8 @@ def predict(
     return np.concatenate(rows)
 
 
-def classes_of(images: ImageStore, indices: Sequence[int]) -> npt.NDArray[np.int64]:
+def classes_of(
+    images: ImageStore, indices: Sequence[int] | npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
     """True classes (len(indices),) as positions in the labels."""
     return images.dataset.classes[np.asarray(indices, np.int64)]

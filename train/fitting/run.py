@@ -92,7 +92,7 @@ def run(
     `say` gets a line for each step that a person would want to know of, `report` each finished epoch.
     """
     size = InputSpec(height=settings.recipe.img_size, width=settings.recipe.img_size)
-    dataset, frozen = _read(settings)
+    dataset, frozen = read_data(settings)
     images = open_images(
         dataset,
         size,
@@ -101,7 +101,7 @@ def run(
         undecodable=_quarantined_before(folder) if resume else None,
     )
     say(_describe(images, settings))
-    split = _sides(settings, images, frozen)
+    split = sides(settings, images, frozen)
     task = Task(
         images=images,
         split=split,
@@ -128,7 +128,7 @@ def run(
         return run_epochs(network, task, folder, machine, resume=resume, report=report)
 
 
-def _read(settings: Settings) -> tuple[Dataset, Split | None]:
+def read_data(settings: Settings) -> tuple[Dataset, Split | None]:
     """The data set, and which image stands where if that was frozen."""
     if settings.split is None:
         return settings.source.read(), None
@@ -144,7 +144,8 @@ def _quarantined_before(folder: RunFolder) -> frozenset[str] | None:
         return None
 
 
-def _sides(settings: Settings, images: ImageStore, frozen: Split | None) -> Split:
+def sides(settings: Settings, images: ImageStore, frozen: Split | None) -> Split:
+    """Who teaches and who validates: as it was frozen, else by a draw; raises DatasetError."""
     if frozen is None:
         return split_dataset(images.dataset, share=settings.val_split, seed=settings.recipe.seed)
     if images.quarantined:

@@ -1,0 +1,117 @@
+"""A comparison as people read it: tables of text, and the learning curves as a picture."""
+
+from collections.abc import Iterable
+
+from train.evidence import charts
+from train.evidence.comparison import Comparison, Worth
+from train.figures.resamples import DEFECT_RECALL, FALSE_POSITIVES, MACRO_F1, REACHABLE, Estimate
+
+_TABLED = (MACRO_F1, REACHABLE, DEFECT_RECALL, FALSE_POSITIVES)
+_WIDTH = 27
+"""Of a column, in characters."""
+
+
+def report(made: Comparison) -> str:
+    """All that a terminal shows: figures, paired differences, labels saved, and what to know of them."""
+    lines = [_heading(made)]
+    for name in _TABLED:
+        if name in made.points[0].figures:
+            lines += ["", *_table(made, name)]
+    lines += ["", *_saved(made, MACRO_F1), *(f"note: {note}" for note in made.notes)]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def best_arm(made: Comparison, figure: str = MACRO_F1) -> str:
+    """The arm whose curve lies highest, all shares counting alike."""
+    totals: dict[str, float] = {}
+    for point in made.points:
+        totals[point.arm] = totals.get(point.arm, 0.0) + (point.figures[figure].value or 0.0)
+    return max(totals, key=lambda arm: totals[arm])
+
+
+def chart(made: Comparison, figure: str = MACRO_F1) -> str:
+    """Learning curves of one figure as SVG, with their intervals."""
+    lines = []
+    for arm in _names(made):
+        points = [made.point(arm, share) for share in made.shares]
+        drawn = [(p.labels, *ends) for p in points if (ends := _ends(p.figures[figure]))]
+        labels, values, low, high = zip(*drawn, strict=True) if drawn else ((), (), (), ())
+        lines.append(charts.Line(name=arm, x=labels, y=values, band=(low, high)))
+    ticks = sorted({made.point(_names(made)[0], share).labels for share in made.shares})
+    return charts.lines(
+        figure.replace(" ", "-"),
+        lines,
+        charts.Axis(label="labelled images", scale="log", ticks=ticks),
+        charts.Axis(label=f"{figure}, with {made.confidence:.0%} intervals over groups"),
+    )
+
+
+def _heading(made: Comparison) -> str:
+    count = len({trial.seed for trial in made.trials})
+    seeds = "one seed" if count == 1 else f"means of {count} seeds"
+    return (
+        f"{seeds}, with {made.confidence:.0%} intervals over {made.judged_groups} groups of "
+        f"{sum(made.judged.values())} judged images; thresholds from other images, within "
+        f"{made.max_false_positives:g} false positives"
+    )
+
+
+def _names(made: Comparison) -> list[str]:
+    return [compared.arm.name for compared in made.arms]
+
+
+def _ends(estimate: Estimate) -> tuple[float, float, float] | None:
+    """The value and its interval, which is the value itself where there is none."""
+    value = estimate.value
+    if value is None:
+        return None
+    low = value if estimate.low is None else estimate.low
+    high = value if estimate.high is None else estimate.high
+    return value, low, high
+
+
+def _table(made: Comparison, figure: str) -> Iterable[str]:
+    """A row per share; below it what each later arm adds to the first."""
+    first, *others = _names(made)
+    yield f"{figure:<18} {'labels':>8}  " + "".join(
+        f"{name:<{_WIDTH}}" for name in (first, *others)
+    )
+    paired = {(d.arm, d.share): d.figures[figure] for d in made.differences if d.rival == first}
+    for share in made.shares:
+        points = [made.point(name, share) for name in (first, *others)]
+        cells = "".join(f"{point.figures[figure]!s:<{_WIDTH}}" for point in points)
+        yield f"{share:<18.4g} {points[0].labels:>8,.0f}  {cells}"
+        if others:
+            cells = "".join(f"{_signed(paired[name, share]):<{_WIDTH}}" for name in others)
+            yield f"{f'  less {first}':<29}{'':<{_WIDTH}}{cells}"
+
+
+def _signed(estimate: Estimate) -> str:
+    if estimate.value is None or estimate.low is None or estimate.high is None:
+        return "-"
+    return f"{estimate.value:+.3f} ({estimate.low:+.3f} .. {estimate.high:+.3f})"
+
+
+def _saved(made: Comparison, figure: str) -> Iterable[str]:
+    """What the best arm's labels are worth in labels of the others."""
+    best = best_arm(made, figure)
+    rivals = [name for name in _names(made) if name != best]
+    if not rivals:
+        return
+    found = {(w.rival, w.share): w for w in made.worths if (w.arm, w.figure) == (best, figure)}
+    yield f"labels that the others need for the {figure} of {best}"
+    yield f"{best:<18} {'labels':>8}  " + "".join(f"{name:<{_WIDTH}}" for name in rivals)
+    for share in made.shares:
+        labels = made.point(best, share).labels
+        cells = "".join(f"{_needed(found[name, share]):<{_WIDTH}}" for name in rivals)
+        yield f"{share:<18.4g} {labels:>8,.0f}  {cells}"
+
+
+def _needed(worth: Worth) -> str:
+    needed = worth.needed
+    fewest = "<= " if needed.at_most else ""
+    return f"{fewest}{_labels(needed.value)} ({_labels(needed.low)} .. {_labels(needed.high)})"
+
+
+def _labels(number: float | None) -> str:
+    return "not reached" if number is None else f"{number:,.0f}"
