@@ -26,6 +26,8 @@ from benchmarks.setting import setting, write_result
 
 _SIDES = ("train",) * 6 + ("validation",) * 4 + ("test",) * 6
 """Of sixteen modules: 6,000, 4,000 and 6,000 of 16,000 images."""
+_SIDES_BEFORE = 2
+"""The step that needs the sides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,52 +35,54 @@ class Step:
     """A command and what it leaves behind."""
 
     words: tuple[str, ...]
-    leaves: Path
+    leaves: str
+    """What there is when it is done."""
+
+    @property
+    def line(self) -> str:
+        """As typed."""
+        return f"train {shlex.join(self.words)}"
 
 
-def steps(work: Path, size: int, arguments: argparse.Namespace) -> tuple[Step, ...]:
-    """All commands, in order; the sides are set between the second and the third."""
-    gen2, gen3, split = work / "gen2", work / "gen3", work / "split"
-    source, target, model = work / "run-gen2", work / "run-gen3", work / "model.onnx"
-    fit = f"--model {arguments.model} --img-size {size} --seed {arguments.seed}"
+def steps(arguments: argparse.Namespace) -> tuple[Step, ...]:
+    """All commands, in order, as typed in the folder of the work; the sides are set after the second."""
+    fit = f"--model {arguments.model} --img-size {arguments.img_size} --seed {arguments.seed}"
 
-    def step(line: str, leaves: Path) -> Step:
+    def step(line: str, leaves: str) -> Step:
         return Step(words=tuple(shlex.split(line)), leaves=leaves)
 
     return (
         step(
             f"simulate --generation gen2 --count {arguments.source_images} --defect-share 0.5 "
-            f"--seed 21 --out {gen2}",
-            gen2,
+            "--seed 21 --out gen2",
+            "gen2",
         ),
         step(
-            f"simulate --generation gen3 --count {arguments.target_images} --seed 31 --out {gen3}",
-            gen3,
+            f"simulate --generation gen3 --count {arguments.target_images} --seed 31 --out gen3",
+            "gen3",
         ),
         step(
-            f"split --data-dir {gen3} --manifest inspected.csv --side-column side --out {split}",
-            split / "split.json",
+            "split --data-dir gen3 --manifest inspected.csv --side-column side --out split",
+            "split/split.json",
         ),
         step(
-            f"fit --data-dir {gen2} {fit} --val-split 0.1 {arguments.source_recipe} "
-            f"--output {source}",
-            source / "best.pth",
+            f"fit --data-dir gen2 {fit} --val-split 0.1 {arguments.source_recipe} --output run-gen2",
+            "run-gen2/best.pth",
         ),
         step(
-            f"fit --split {split} --initial-weights {source} {fit} {arguments.target_recipe} "
-            f"--output {target}",
-            target / "best.pth",
+            f"fit --split split --initial-weights run-gen2 {fit} {arguments.target_recipe} "
+            "--output run-gen3",
+            "run-gen3/best.pth",
         ),
         step(
-            f"calibrate {target} --min-recall {arguments.min_recall} "
+            f"calibrate run-gen3 --min-recall {arguments.min_recall} "
             f"--max-false-positives {arguments.max_false_positives}",
-            target / "calibration.json",
+            "run-gen3/calibration.json",
         ),
-        step(f"export {target} --out {model}", model),
+        step("export run-gen3 --out model.onnx", "model.onnx"),
         step(
-            f"evaluate {model} --split {split} --final --json {work / 'evaluation.json'} "
-            f"--answers {work / 'answers.csv'}",
-            work / "evaluation.json",
+            "evaluate model.onnx --split split --final --json evaluation.json --answers answers.csv",
+            "evaluation.json",
         ),
     )
 
@@ -101,19 +105,20 @@ def inspect_again(folder: Path) -> None:
         writer.writerows(rows)
 
 
-def carry_out(step: Step, log: Path) -> dict[str, object]:
-    """Run one command; what it took, and what it said last."""
+def carry_out(step: Step, work: Path) -> float:
+    """Run one command in the folder of the work; the seconds that it took."""
     began = time.perf_counter()
-    with log.open("a", encoding="utf-8") as file:
+    with (work / "log").open("a", encoding="utf-8") as log:
         done = subprocess.run(
             [sys.executable, "-m", "train.cli", *step.words],
             check=False,
-            stdout=file,
+            cwd=work,
+            stdout=log,
             stderr=subprocess.STDOUT,
         )
     if done.returncode:
-        raise SystemExit(f"train {shlex.join(step.words)} ended with {done.returncode}: see {log}")
-    return {"command": f"train {shlex.join(step.words)}", "seconds": time.perf_counter() - began}
+        raise SystemExit(f"{step.line} ended with {done.returncode}: see {work / 'log'}")
+    return time.perf_counter() - began
 
 
 def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
@@ -137,19 +142,20 @@ def main() -> None:
     arguments = parse()
     work: Path = arguments.work
     work.mkdir(parents=True, exist_ok=True)
-    took_file = work / "took.json"
-    took = json.loads(took_file.read_text(encoding="utf-8")) if took_file.exists() else []
-    for number, step in enumerate(steps(work, arguments.img_size, arguments)):
-        if number == 2:
+    seconds_file = work / "seconds.json"
+    seconds = json.loads(seconds_file.read_text(encoding="utf-8")) if seconds_file.exists() else {}
+    everything = steps(arguments)
+    for number, step in enumerate(everything):
+        if number == _SIDES_BEFORE:
             inspect_again(work / "gen3")
-        if step.leaves.exists():
+        if (work / step.leaves).exists():
             continue
-        print("train", shlex.join(step.words), flush=True)
-        took.append(carry_out(step, work / "log"))
-        took_file.write_text(json.dumps(took), encoding="utf-8")
+        print(step.line, flush=True)
+        seconds[step.line] = round(carry_out(step, work))
+        seconds_file.write_text(json.dumps(seconds), encoding="utf-8")
     evaluation = json.loads((work / "evaluation.json").read_text(encoding="utf-8"))
     result = setting("torch", "timm", "numpy", "onnxruntime") | {
-        "took": took,
+        "steps": [{"command": step.line, "seconds": seconds.get(step.line)} for step in everything],
         "evaluation": evaluation,
     }
     print(write_result("transfer-learning", result))
