@@ -1,10 +1,11 @@
-"""Gen-2 to Gen-3 on the simulated line, from images to a sealed test: `python -m benchmarks.transfer_learning`.
+"""From Gen-2 to a sealed Gen-3 test on the simulated line: `python -m benchmarks.transfer_learning`.
 
-Every step is a command of `train`, as a person would type it; a step whose result is there already is not
-done again, so an interrupted run goes on. The one thing that is not a command is the second inspection:
-labels of the validation and the test images are those of `true_label`, as if an expert had looked at each
-of them again, and the training labels stay as the line delivers them, a fortieth of them wrong. Without
-that no bound could be kept: two of a hundred good parts would be called defective by their very labels.
+Every step is a command of `train`, as a person would type it; a step whose result is there already is
+not done again, so an interrupted run goes on. The one thing that is not a command is the second
+inspection: labels of the validation and the test images are those of `true_label`, as if an expert had
+looked at each of them again, and the training labels stay as the line delivers them, a fortieth of them
+wrong. Without that no bound could be kept: two of a hundred good parts would be defective by their very
+labels.
 
 Steps: simulate both generations, set the sides by module, freeze the split, fit Gen-2 from ImageNet, fit
 Gen-3 from that, calibrate, export, and open the sealed test once.
