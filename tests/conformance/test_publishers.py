@@ -372,6 +372,9 @@ def test_what_is_said_on_a_topic_is_heard_at_every_connection_and_the_retained_i
     speaker = opened.enter_context(closing(Station(broker.address, client_id="speaker")))
     speaker.connect()
     speaker.publisher.set_state(COMMAND, b"retained")
+    # Once a later message is answered, the state is at the broker, before anybody listens.
+    speaker.publish(100)
+    speaker.answered(1)
     listener = Station(
         broker.address, listen=(COMMAND, lambda message: heard.append(message.payload))
     )
