@@ -30,6 +30,7 @@ from pathlib import Path
 
 from benchmarks.setting import setting, write_json
 from edge_runtime.cli.main import main as edge_inspect
+from edge_runtime.journal.schema import read_head
 from edge_runtime.mes.links import open_subscriber
 from edge_runtime.mes.private_broker import PrivateBroker
 from tests.reliability.consumer import Consumer, read
@@ -141,17 +142,21 @@ def _last_seq(state_dir: Path) -> int:
 def _ripe(state_dir: Path) -> bool:
     """The end mark has seen the newest verdict, and the last few are in the write-ahead log alone.
 
-    The mark begins with a number of 8 bytes, big-endian.
+    The mark begins with a number of 8 bytes, big-endian. Without its log the file must be whole: a
+    station frozen in the middle of a checkpoint leaves pages of two ages, which is another damage.
     """
     last_seq = _last_seq(state_dir)
     marked = int.from_bytes((state_dir / "journal.head").read_bytes()[:8], "big")
     try:
         # An immutable file is read without its log.
         with closing(sqlite3.connect(f"file:{state_dir / JOURNAL}?immutable=1", uri=True)) as alone:
-            (checkpointed,) = alone.execute("SELECT max(seq) FROM verdict").fetchone()
+            (checkpointed,) = alone.execute("SELECT ifnull(max(seq), 0) FROM verdict").fetchone()
+            (answered,) = alone.execute("SELECT ifnull(max(seq), 0) FROM answer").fetchone()
+            head = read_head(alone)
     except sqlite3.DatabaseError:  # in the middle of a checkpoint
         return False
-    return bool(marked == last_seq and (checkpointed or 0) < last_seq - 5)
+    whole = head is not None and head.last_seq == checkpointed and answered <= checkpointed
+    return bool(whole and marked == last_seq and checkpointed < last_seq - 5)
 
 
 def start_on(original: Original, place: Place | None, folder: Path, bundle: Path) -> str:
