@@ -3,15 +3,16 @@
 import argparse
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from edge_runtime.errors import UsageError
 from train.cli.source import configure_source, configure_split, frozen_split, source
 from train.data.augment import Augmentation
 from train.data.manifest import Source
 from train.fitting.recipe import LOSSES, Recipe
-from train.fitting.record import Settings, dump_settings, read_record
+from train.fitting.record import AmpDtype, Settings, dump_settings, read_record
 from train.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ examples:
   # any CSV file will do
   train fit --data-dir tiles --path-column file --label-column class --group-column tile_group \\
             --where mixed_label_tile=0 --output runs/tiles
+
+  # stages that join from the top, the lower the slower; 4,096 images per epoch whatever there is
+  train fit --data-dir runs/gen3 --freeze-epochs 1 --unfreeze-epochs 3 --layer-decay 0.85 \
+            --epoch-images 4096 --output runs/staged
 
   # from the weights of an earlier run, and on after an interruption
   train fit --data-dir runs/gen3 --initial-weights runs/gen2 --output runs/moved
@@ -62,7 +67,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     configure_split(parser)
     configure_model(parser.add_argument_group("model"))
     configure_recipe(parser.add_argument_group("recipe"))
-    configure_machine(parser.add_argument_group("machine"))
+    machine = parser.add_argument_group("machine")
+    configure_machine(machine)
+    machine.add_argument(
+        "--checkpoint-every",
+        type=float,
+        default=5.0,
+        metavar="MINUTES",
+        help="between checkpoints within an epoch; one more stands at its end (default: %(default)s)",
+    )
 
 
 def configure_machine(group: "argparse._ArgumentGroup") -> None:
@@ -186,12 +199,24 @@ def configure_recipe(group: "argparse._ArgumentGroup") -> None:
     number("seed", "of split, weights, order and augmentation")
     group.add_argument("--no-aug", action="store_true", help="show the images as they are")
     group.add_argument(
-        "--amp", action="store_true", help="bfloat16 autocast: faster on GPUs and CPUs with AMX"
+        "--amp", action="store_true", help="mixed precision: faster on GPUs and CPUs with AMX"
+    )
+    group.add_argument(
+        "--amp-dtype",
+        choices=get_args(AmpDtype),
+        help="of --amp; float16 scales the gradients (default: bfloat16 where the device has it)",
+    )
+    group.add_argument(
+        "--torchcompile",
+        action="store_true",
+        help="compile the network: minutes first and whenever stages join, then faster",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     require_machine(arguments)
+    if not arguments.checkpoint_every >= 0:
+        raise UsageError(f"--checkpoint-every {arguments.checkpoint_every}: expected 0 or more")
     if arguments.data_dir is None and arguments.split is None and not arguments.resume:
         raise UsageError("--data-dir or --split is needed: where the labelled images are")
     from train.fitting import run as training
@@ -205,7 +230,7 @@ def run(arguments: argparse.Namespace) -> int:
     epochs = training.run(
         settings,
         folder,
-        means(arguments),
+        replace(means(arguments), checkpoint_every_s=60 * arguments.checkpoint_every),
         resume=arguments.resume,
         command=arguments.command_line,
         say=_say,
@@ -266,6 +291,8 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         recipe=recipe(arguments),
         augmentation=augmentation(arguments),
         amp=arguments.amp,
+        amp_dtype=arguments.amp_dtype,
+        torchcompile=arguments.torchcompile,
     )
 
 

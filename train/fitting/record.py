@@ -25,6 +25,8 @@ RUN_SCHEMA: Literal["edge-inspect/run/1"] = "edge-inspect/run/1"
 GOOD_LABEL = "no_defect"
 """The class that is good unless the user says otherwise."""
 
+AmpDtype = Literal["bfloat16", "float16"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -42,6 +44,9 @@ class Settings:
     recipe: Recipe = field(default_factory=Recipe)
     augmentation: Augmentation | None = field(default_factory=Augmentation)
     amp: bool = False
+    amp_dtype: AmpDtype | None = None
+    """None takes bfloat16 where the device computes it, else float16."""
+    torchcompile: bool = False
 
 
 class Counts(Contract):

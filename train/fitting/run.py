@@ -25,12 +25,13 @@ from train.data.augment import contact_sheet
 from train.data.split import Split, split_dataset
 from train.data.stream import ImageStore, open_images
 from train.errors import DatasetError, RunError
-from train.fitting import backbones
+from train.fitting import backbones, checkpoint
 from train.fitting.history import Epoch
-from train.fitting.loop import run_epochs
+from train.fitting.loop import CHECKPOINT_EVERY_S, run_epochs
 from train.fitting.machine import Machine
 from train.fitting.recipe import Recipe
 from train.fitting.record import (
+    AmpDtype,
     Counts,
     RunRecord,
     Settings,
@@ -55,9 +56,14 @@ class Means:
     """Threads that decode and augment."""
     cache_bytes: int = 4 << 30
     """Memory for decoded images."""
+    checkpoint_every_s: float = CHECKPOINT_EVERY_S
+    """Time between checkpoints within an epoch, seconds."""
 
-    def machine(self, *, amp: bool) -> Machine:
-        """Threads started, device chosen; raises UsageError when there is no such device."""
+    def machine(
+        self, *, amp: bool, amp_dtype: AmpDtype | None = None, torchcompile: bool = False
+    ) -> Machine:
+        """Threads started, device and number format chosen; raises UsageError for what the device does
+        not have."""
         name = self.device
         if name == "auto":
             name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -70,9 +76,13 @@ class Means:
             ) from exc
         # The streams' threads work in parallel already; OpenCV's own would only get in their way.
         cv2.setNumThreads(1)
+        if torchcompile:
+            _require_compiler(device)
         return Machine(
             device=device,
             amp=amp,
+            amp_dtype=getattr(torch, amp_dtype or _best_dtype(device)),
+            compiled=torchcompile,
             workers=ThreadPoolExecutor(self.workers, thread_name_prefix="images"),
         )
 
@@ -109,7 +119,9 @@ def run(
         recipe=settings.recipe,
         augmentation=settings.augmentation,
     )
-    machine = means.machine(amp=settings.amp)
+    machine = means.machine(
+        amp=settings.amp, amp_dtype=settings.amp_dtype, torchcompile=settings.torchcompile
+    )
     with machine.workers:
         network = new_network(settings.model, settings.recipe, len(images.dataset.labels))
         if resume:
@@ -125,7 +137,33 @@ def run(
             folder.create()
             _write_data_files(folder, task)
             write_record(folder, _record(settings, task, machine, origin, command))
-        return run_epochs(network, task, folder, machine, resume=resume, report=report)
+        return run_epochs(
+            network,
+            task,
+            folder,
+            machine,
+            resume=resume,
+            report=report,
+            checkpoint_every_s=means.checkpoint_every_s,
+        )
+
+
+def _best_dtype(device: torch.device) -> AmpDtype:
+    """bfloat16 needs no scaled gradients, but GPUs before Ampere only imitate it."""
+    if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        return "float16"
+    return "bfloat16"
+
+
+def _require_compiler(device: torch.device) -> None:
+    """Compile something small; raises UsageError where that fails."""
+    try:
+        torch.compile(torch.neg)(torch.ones(2, device=device))
+    except RuntimeError as exc:
+        raise UsageError(
+            f"--torchcompile: cannot compile on this machine ({checkpoint.first_line(exc)}); install a "
+            "C++ compiler, or leave the flag out"
+        ) from exc
 
 
 def read_data(settings: Settings) -> tuple[Dataset, Split | None]:
@@ -161,7 +199,8 @@ def new_network(model: str, recipe: Recipe, classes: int) -> nn.Module:
     """The backbone with the random weights of the recipe's seed, for all sizes that the recipe shows."""
     sides = sorted({recipe.side(0), recipe.img_size})
     torch.manual_seed(recipe.seed)
-    return backbones.build(model, classes, [InputSpec(height=side, width=side) for side in sides])
+    sizes = [InputSpec(height=side, width=side) for side in sides]
+    return backbones.build(model, classes, sizes, drop_path=recipe.drop_path)
 
 
 def _describe(images: ImageStore, settings: Settings) -> str:

@@ -74,9 +74,9 @@ def teach(
     recipe = task.recipe
     lesson = draw_lesson(task, epoch, machine.device)
     total, size = len(lesson.order), recipe.update_size
-    stages = len(layers.stages(state.network))
-    layers.let_learn(state.network, recipe.learning_stages(epoch, stages))
-    learner = machine.prepared(state.network)
+    stages = recipe.learning_stages(epoch, len(layers.stages(state.network)))
+    layers.let_learn(state.network, stages)
+    learner = machine.prepared(state.network, stages, lesson.size)
     place = state.progress.images
     stream = BatchStream(
         store=task.images,
