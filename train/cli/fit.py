@@ -117,6 +117,12 @@ def configure_model(group: "argparse._ArgumentGroup", *, initial_weights: bool =
             "(default: %(default)s)",
         )
     group.add_argument(
+        "--bn-dir",
+        type=Path,
+        metavar="DIR",
+        help="folder of unlabelled images of the target, for --bn-images (default: those that teach)",
+    )
+    group.add_argument(
         "--ok-label",
         action="append",
         metavar="LABEL",
@@ -193,6 +199,11 @@ def configure_recipe(group: "argparse._ArgumentGroup") -> None:
     number("focal-gamma", "how much less --loss focal heeds what is sure already")
     number("class-balance-beta", "of --loss class-balanced: 0 weighs images, near 1 classes")
     number("generalized-q", "of --loss generalized: towards 1 wrong labels weigh less")
+    number(
+        "bn-images",
+        "images over which batch norm's statistics are estimated anew, before the first epoch and after "
+        "each; needs no labels",
+    )
     number("model-ema-decay", "of the averaged weights, per update")
     number("sampling-power", "classes are drawn as images ** N: 1 as they come, 0 equally often")
     number("logit-adjustment", "how far the loss makes up for the remaining imbalance, 0 to 2")
@@ -217,6 +228,8 @@ def run(arguments: argparse.Namespace) -> int:
     require_machine(arguments)
     if not arguments.checkpoint_every >= 0:
         raise UsageError(f"--checkpoint-every {arguments.checkpoint_every}: expected 0 or more")
+    if arguments.bn_dir and not arguments.bn_images and not arguments.resume:
+        raise UsageError("--bn-dir needs --bn-images: how many of its images are to be looked at")
     if arguments.data_dir is None and arguments.split is None and not arguments.resume:
         raise UsageError("--data-dir or --split is needed: where the labelled images are")
     from train.fitting import run as training
@@ -290,6 +303,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         initial_weights=arguments.initial_weights,
         recipe=recipe(arguments),
         augmentation=augmentation(arguments),
+        bn_dir=arguments.bn_dir and arguments.bn_dir.resolve(),
         amp=arguments.amp,
         amp_dtype=arguments.amp_dtype,
         torchcompile=arguments.torchcompile,

@@ -16,6 +16,7 @@ from edge_runtime.contracts.manifest import InputSpec, ModelSpec
 from train.decision import decide
 from train.errors import DivergenceError
 from train.figures.counts import Metrics, measure, reachable_f1
+from train.fitting import batch_norm
 from train.fitting.average import Average
 from train.fitting.history import Epoch
 from train.fitting.machine import Machine
@@ -49,11 +50,13 @@ def run_epochs(
     recipe = task.recipe
     state = new_state(network, recipe, machine)
     keeper = Keeper(folder, checkpoint_every_s)
-    if resume:
-        keeper.restore(state, machine.device)
+    if not (resume and keeper.restore(state, machine.device)):
+        batch_norm.begin(state, task, machine)
     while len(state.history) < recipe.epochs:
+        epoch = len(state.history)
         with _epoch_bar(state, task) as bar:
-            teach(state, task, machine, len(state.history), bar, keeper)
+            teach(state, task, machine, epoch, bar, keeper)
+        batch_norm.end_epoch(state, task, machine, epoch)
         state.finish(_validated(state, task, machine))
         keeper.write_epoch(state)
         report(state.history[-1])
@@ -67,8 +70,10 @@ def learn(network: nn.Module, task: Task, machine: Machine, bar: tqdm) -> nn.Mod
     `bar` is moved on by each image shown. Raises DivergenceError.
     """
     state = new_state(network, task.recipe, machine)
+    batch_norm.begin(state, task, machine)
     for epoch in range(task.recipe.epochs):
         teach(state, task, machine, epoch, bar)
+        batch_norm.end_epoch(state, task, machine, epoch)
         state.progress = state.progress.next_epoch()
     return state.average.network
 

@@ -62,6 +62,9 @@ class Recipe:
     generalized_q: float = 0.5
     """Of the generalised cross-entropy: towards 0 the cross-entropy, at 1 the mean absolute error, which
     wrong labels harm least and which learns slowest."""
+    bn_images: int = 0
+    """Images of the target over which batch norm's statistics are estimated anew, before the first epoch
+    and after each; 0 leaves them to the training."""
     model_ema_decay: float = 0.995
     """Of the averaged weights, per update; ramped up from 0 so that short runs are not held back."""
     sampling_power: float = 0.5
@@ -94,6 +97,7 @@ class Recipe:
             ("focal-gamma", self.focal_gamma, 0, 10),
             ("class-balance-beta", self.class_balance_beta, 0, 0.9999999),
             ("generalized-q", self.generalized_q, 0.01, 1),
+            ("bn-images", self.bn_images, 0, math.inf),
             ("model-ema-decay", self.model_ema_decay, 0, 0.999999),
             ("sampling-power", self.sampling_power, 0, 1),
             ("logit-adjustment", self.logit_adjustment, 0, 2),

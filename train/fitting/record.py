@@ -7,6 +7,7 @@ records before it pays for the import.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -43,6 +44,8 @@ class Settings:
     initial_weights: str = "imagenet"
     recipe: Recipe = field(default_factory=Recipe)
     augmentation: Augmentation | None = field(default_factory=Augmentation)
+    bn_dir: Path | None = None
+    """Folder of the unlabelled images that batch norm is estimated on; None takes those that teach."""
     amp: bool = False
     amp_dtype: AmpDtype | None = None
     """None takes bfloat16 where the device computes it, else float16."""
@@ -71,6 +74,8 @@ class RunRecord(Contract):
     data_name: str
     data_sha256: Sha256
     """Over path, label, group and bytes of every image that could be decoded."""
+    bn_sha256: Sha256 | None = None
+    """Over the unlabelled images that batch norm was estimated on."""
     images: Mapping[str, Counts]
     quarantined: int
     device: str

@@ -9,7 +9,7 @@ import platform
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -20,12 +20,12 @@ from torch import nn
 
 from edge_runtime.contracts.manifest import InputSpec
 from edge_runtime.errors import UsageError
-from optimize.dataset import Dataset
+from optimize.dataset import Dataset, open_dataset
 from train.data.augment import contact_sheet
 from train.data.split import Split, split_dataset
 from train.data.stream import ImageStore, open_images
 from train.errors import DatasetError, RunError
-from train.fitting import backbones, checkpoint
+from train.fitting import backbones, batch_norm, checkpoint
 from train.fitting.history import Epoch
 from train.fitting.loop import CHECKPOINT_EVERY_S, run_epochs
 from train.fitting.machine import Machine
@@ -118,14 +118,22 @@ def run(
         ok_labels=resolve_ok_labels(settings.ok_labels, images.dataset.labels),
         recipe=settings.recipe,
         augmentation=settings.augmentation,
+        target=_target(settings, size, means),
     )
+    if task.target:
+        say(
+            f"{settings.bn_dir}: {len(task.target)} unlabelled images for batch norm; "
+            f"{len(task.target.quarantined)} could not be decoded"
+        )
     machine = means.machine(
         amp=settings.amp, amp_dtype=settings.amp_dtype, torchcompile=settings.torchcompile
     )
     with machine.workers:
         network = new_network(settings.model, settings.recipe, len(images.dataset.labels))
+        if settings.recipe.bn_images and not batch_norm.norms(network):
+            raise UsageError(f"--bn-images: {settings.model} has no batch norm; leave the flag out")
         if resume:
-            _require_same_data(folder, images)
+            _require_same_data(folder, task)
         else:
             origin = backbones.load_initial(
                 network, settings.model, settings.initial_weights, images.dataset.labels
@@ -213,13 +221,30 @@ def _describe(images: ImageStore, settings: Settings) -> str:
     )
 
 
-def _require_same_data(folder: RunFolder, images: ImageStore) -> None:
-    stored = read_record(folder).data_sha256
-    if stored != images.sha256:
-        raise RunError(
-            f"the data changed since {folder.path} was started (sha256 {images.sha256[:12]}, then "
-            f"{stored[:12]}): put it back, or start a new run"
-        )
+def _target(settings: Settings, size: InputSpec, means: Means) -> ImageStore | None:
+    """The unlabelled images for batch norm: some of the folder's, drawn by the seed."""
+    if settings.bn_dir is None:
+        return None
+    found = open_dataset(settings.bn_dir)
+    random = np.random.default_rng(settings.recipe.seed)
+    drawn = sorted(random.permutation(len(found.samples))[: settings.recipe.bn_images].tolist())
+    unlabelled = [replace(found.samples[index], label="") for index in drawn]
+    return open_images(
+        Dataset(root=found.root, samples=tuple(unlabelled)),
+        size,
+        workers=means.workers,
+        memory_limit=means.cache_bytes,
+    )
+
+
+def _require_same_data(folder: RunFolder, task: Task) -> None:
+    record = read_record(folder)
+    for store, stored in ((task.images, record.data_sha256), (task.target, record.bn_sha256)):
+        if store is not None and stored != store.sha256:
+            raise RunError(
+                f"the data changed since {folder.path} was started (sha256 {store.sha256[:12]}, then "
+                f"{str(stored)[:12]}): put it back, or start a new run"
+            )
 
 
 def _record(
@@ -237,6 +262,7 @@ def _record(
         initial_weights=origin,
         data_name=settings.source.data_dir.name,
         data_sha256=task.images.sha256,
+        bn_sha256=task.target and task.target.sha256,
         images={
             label: Counts(train=taught[label], validation=held_back[label])
             for label in task.images.dataset.labels
@@ -248,13 +274,28 @@ def _record(
     )
 
 
+def _left_out(task: Task) -> list[tuple[str, str, str]]:
+    """Path, label and reason of every image that the run was pointed at and cannot use."""
+    rows = [
+        (path, "", "no label: it lies beside the class folders")
+        for path in task.images.dataset.unlabelled
+    ]
+    rows += [(bad.path, bad.label, bad.reason) for bad in task.images.quarantined]
+    if task.target is not None:
+        root = task.target.dataset.root
+        rows += [
+            (str(root / bad.path), "", f"for batch norm: {bad.reason}")
+            for bad in task.target.quarantined
+        ]
+    return rows
+
+
 def _write_data_files(folder: RunFolder, task: Task) -> None:
     dataset = task.images.dataset
     write_csv(
         folder.quarantine,
         ("path", "label", "reason"),
-        [(path, "", "no label: it lies beside the class folders") for path in dataset.unlabelled]
-        + [(bad.path, bad.label, bad.reason) for bad in task.images.quarantined],
+        _left_out(task),
     )
     write_csv(
         folder.split,

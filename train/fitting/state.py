@@ -105,12 +105,12 @@ class Keeper:
         )
         self.write_last(state)
 
-    def restore(self, state: State, device: torch.device) -> None:
-        """Put the last checkpoint back; where there is none, the state stays as it is."""
+    def restore(self, state: State, device: torch.device) -> bool:
+        """Put the last checkpoint back; returns whether there was one."""
         try:
             stored = checkpoint.load(self._folder.last, device)
         except FileNotFoundError:
-            return
+            return False
         try:
             state.network.load_state_dict(stored["network"])
             state.average.network.load_state_dict(stored["average"])
@@ -124,3 +124,4 @@ class Keeper:
                 f"run, from {self._folder.path} if you like (--initial-weights)"
             ) from exc
         self._place = state.place
+        return True

@@ -17,3 +17,5 @@ class Task:
     ok_labels: tuple[str, ...]
     recipe: Recipe
     augmentation: Augmentation | None
+    target: ImageStore | None = None
+    """Unlabelled images that batch norm is estimated on; None takes those that teach."""

@@ -131,10 +131,16 @@ def test_a_run_interrupted_between_checkpoints_goes_on_to_the_same_weights(
     assert_same(whole, parts)
 
 
-@pytest.mark.parametrize("opt", ["adamw", "sgd"])
+@pytest.mark.parametrize(("opt", "amp"), [("adamw", False), ("sgd", False), ("adamw", True)])
 def test_a_run_interrupted_within_an_epoch_goes_on_from_there_to_the_same_weights(
-    task: Task, machine: Machine, tmp_path: Path, opt: str, monkeypatch: pytest.MonkeyPatch
+    task: Task,
+    machine: Machine,
+    tmp_path: Path,
+    opt: str,
+    amp: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    machine = replace(machine, amp=amp, amp_dtype=torch.float16)
     recipe = replace(
         task.recipe,
         opt=opt,
@@ -144,6 +150,7 @@ def test_a_run_interrupted_within_an_epoch_goes_on_from_there_to_the_same_weight
         layer_decay=0.8,
         clip_grad=1.0,
         drop_path=0.3,
+        bn_images=8,
     )
     task = replace(task, recipe=recipe)
     whole, _ = train(task, tmp_path / "whole", machine)
