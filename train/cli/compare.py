@@ -190,7 +190,7 @@ def _plan(arguments: argparse.Namespace) -> "Plan":
         initial_weights="scratch",
         recipe=fit.recipe(arguments),
         augmentation=fit.augmentation(arguments),
-        amp=arguments.amp,
+        **fit.precision(arguments),
     )
     return Plan(target=target, source=_source(arguments, target), folds=arguments.folds or 0)
 
@@ -224,7 +224,12 @@ def _source(arguments: argparse.Namespace, target: Settings) -> Settings | None:
         target,
         source=replace(where, data_dir=where.data_dir.resolve()),
         split=split.reference if split else None,
-        recipe=replace(target.recipe, epochs=epochs, freeze_epochs=frozen_for),
+        recipe=replace(
+            target.recipe,
+            epochs=epochs,
+            freeze_epochs=frozen_for,
+            unfreeze_epochs=min(target.recipe.unfreeze_epochs, epochs - frozen_for),
+        ),
     )
 
 
@@ -259,11 +264,17 @@ def _arm(text: str, plan: "Plan") -> "Arm":
     except argparse.ArgumentError as exc:
         raise UsageError(f"--arm {name}: {exc}") from exc
     recipe = fit.recipe(arguments)
-    fixed = ("img_size", "epochs", "seed")
-    if unknown or arguments.amp or any(getattr(recipe, f) != getattr(common, f) for f in fixed):
+    fixed = ("img_size", "epochs", "epoch_images", "seed")
+    computes_otherwise = any(fit.precision(arguments).values())
+    if (
+        unknown
+        or computes_otherwise
+        or any(getattr(recipe, f) != getattr(common, f) for f in fixed)
+    ):
         raise UsageError(
             f"--arm {text!r}: only flags of the recipe can be an arm's own, and none of --img-size, "
-            "--epochs, --seed and --amp: all arms see equally many images of one size"
+            "--epochs, --epoch-images, --seed, --amp and --torchcompile: all arms see equally many "
+            "images of one size"
         )
     augmentation = None if arguments.no_aug else plan.target.augmentation
     return Arm(name=name, start=start, recipe=recipe, augmentation=augmentation)

@@ -12,7 +12,7 @@ from train.cli.source import configure_source, configure_split, frozen_split, so
 from train.data.augment import Augmentation
 from train.data.manifest import Source
 from train.fitting.recipe import LOSSES, Recipe
-from train.fitting.record import AmpDtype, Settings, dump_settings, read_record
+from train.fitting.record import AmpDtype, Precision, Settings, dump_settings, read_record
 from train.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -66,7 +66,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     configure_source(parser, required=False)
     configure_split(parser)
     configure_model(parser.add_argument_group("model"))
-    configure_recipe(parser.add_argument_group("recipe"))
+    recipe = parser.add_argument_group("recipe")
+    configure_recipe(recipe)
+    recipe.add_argument(
+        "--bn-dir",
+        type=Path,
+        metavar="DIR",
+        help="folder of unlabelled images of the target, for --bn-images (default: those that teach)",
+    )
     machine = parser.add_argument_group("machine")
     configure_machine(machine)
     machine.add_argument(
@@ -116,12 +123,6 @@ def configure_model(group: "argparse._ArgumentGroup", *, initial_weights: bool =
             help="imagenet, scratch, a .pth or .safetensors file, or an earlier run folder "
             "(default: %(default)s)",
         )
-    group.add_argument(
-        "--bn-dir",
-        type=Path,
-        metavar="DIR",
-        help="folder of unlabelled images of the target, for --bn-images (default: those that teach)",
-    )
     group.add_argument(
         "--ok-label",
         action="append",
@@ -281,6 +282,13 @@ def recipe(arguments: argparse.Namespace) -> Recipe:
     return Recipe(**{name: getattr(arguments, name) for name in Recipe.__dataclass_fields__})
 
 
+def precision(arguments: argparse.Namespace) -> Precision:
+    """How the network computes, as the flags have it."""
+    return Precision(
+        amp=arguments.amp, amp_dtype=arguments.amp_dtype, torchcompile=arguments.torchcompile
+    )
+
+
 def augmentation(arguments: argparse.Namespace) -> Augmentation | None:
     """The augmentation that the flags name."""
     return None if arguments.no_aug else Augmentation()
@@ -304,9 +312,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         recipe=recipe(arguments),
         augmentation=augmentation(arguments),
         bn_dir=arguments.bn_dir and arguments.bn_dir.resolve(),
-        amp=arguments.amp,
-        amp_dtype=arguments.amp_dtype,
-        torchcompile=arguments.torchcompile,
+        **precision(arguments),
     )
 
 

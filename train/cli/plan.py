@@ -18,6 +18,7 @@ from train.cli.fit import (
     configure_machine,
     configure_model,
     configure_recipe,
+    precision,
     recipe,
     require_machine,
 )
@@ -90,9 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     wanted = recipe(arguments)
     means = Means(device=arguments.device, workers=arguments.workers, cache_bytes=0)
-    machine = means.machine(
-        amp=arguments.amp, amp_dtype=arguments.amp_dtype, torchcompile=arguments.torchcompile
-    )
+    machine = means.machine(**precision(arguments))
     on_cpu = machine.device.type == "cpu"
     updates = arguments.updates or (2 if on_cpu else 16)
     sides = sorted({wanted.side(epoch) for epoch in range(wanted.epochs)})

@@ -73,7 +73,7 @@ def compare(
     notes = _notes(plan, ground)
     starts = {arm.name: _start(plan, arm, folder, means, command, say) for arm in arms}
     trials = _trials(ground, arms, starts, shares)
-    machine = means.machine(amp=plan.target.amp)
+    machine = means.machine(**plan.target.precision)
     with machine.workers:
         _require_loadable(plan, arms, starts, images)
         _teach(trials, ground, plan, folder, machine, keep_weights=keep_weights, say=say)

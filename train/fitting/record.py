@@ -8,7 +8,7 @@ records before it pays for the import.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypedDict
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -27,6 +27,14 @@ GOOD_LABEL = "no_defect"
 """The class that is good unless the user says otherwise."""
 
 AmpDtype = Literal["bfloat16", "float16"]
+
+
+class Precision(TypedDict):
+    """How a network computes while it learns."""
+
+    amp: bool
+    amp_dtype: AmpDtype | None
+    torchcompile: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +58,11 @@ class Settings:
     amp_dtype: AmpDtype | None = None
     """None takes bfloat16 where the device computes it, else float16."""
     torchcompile: bool = False
+
+    @property
+    def precision(self) -> Precision:
+        """How the network computes."""
+        return Precision(amp=self.amp, amp_dtype=self.amp_dtype, torchcompile=self.torchcompile)
 
 
 class Counts(Contract):

@@ -125,9 +125,7 @@ def run(
             f"{settings.bn_dir}: {len(task.target)} unlabelled images for batch norm; "
             f"{len(task.target.quarantined)} could not be decoded"
         )
-    machine = means.machine(
-        amp=settings.amp, amp_dtype=settings.amp_dtype, torchcompile=settings.torchcompile
-    )
+    machine = means.machine(**settings.precision)
     with machine.workers:
         network = new_network(settings.model, settings.recipe, len(images.dataset.labels))
         if settings.recipe.bn_images and not batch_norm.norms(network):
