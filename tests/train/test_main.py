@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,17 @@ def test_fit_leaves_a_whole_run_folder(finished_run: RunFolder, folder_of_images
         "augmentation.png", "best.pth", "last.pth", "metrics.csv",
         "quarantine.csv", "run.json", "split.csv",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "kept"), [(None, "passive"), ("active", "active")])
+def test_torchs_threads_wait_without_spinning_unless_the_user_says_otherwise(
+    given: str | None, kept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if given:
+        monkeypatch.setenv("OMP_WAIT_POLICY", given)
+    assert main(["index", "nothing", "--out", "nowhere.csv"]) != 0
+    assert os.environ["OMP_WAIT_POLICY"] == kept
 
 
 def test_a_finished_run_resumes_to_itself(

@@ -45,6 +45,12 @@ examples:
   train fit --data-dir runs/gen3 --initial-weights runs/gen2 --output runs/moved
   train fit --resume --output runs/moved
 
+  # on two GPUs of this machine; on several machines as torchrun's own help says
+  torchrun --nproc-per-node 2 -m train.cli fit --data-dir runs/gen3 --batch-size 64 --output runs/two
+
+torchrun's processes share each batch: --batch-size is that of all together, -j and --cache-gb are each
+one's. The first writes the run folder. All need the images at the same path, and with --resume the
+run folder.
 Epochs are ranked by reachable F1: the validation macro F1 at the threshold that suits it best. The other
 figures are at the rule that train export would choose.
 The run folder gets run.json, split.csv, quarantine.csv, augmentation.png, metrics.csv, last.pth and
@@ -94,7 +100,7 @@ def configure_machine(group: "argparse._ArgumentGroup") -> None:
         "-j",
         "--workers",
         type=int,
-        default=os.cpu_count() or 1,
+        default=_cores(),
         metavar="N",
         help="threads that decode and augment (default: one per core, here %(default)s)",
     )
@@ -105,6 +111,11 @@ def configure_machine(group: "argparse._ArgumentGroup") -> None:
         metavar="GB",
         help="memory for decoded images; the rest is decoded at each use (default: %(default)s)",
     )
+
+
+def _cores() -> int:
+    """Of this machine, for each of the processes that torchrun started on it."""
+    return max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
 def configure_model(group: "argparse._ArgumentGroup", *, initial_weights: bool = True) -> None:
@@ -250,6 +261,8 @@ def run(arguments: argparse.Namespace) -> int:
         say=_say,
         report=_report,
     )
+    if not epochs:  # another process of the run leads, and speaks
+        return 0
     best = next(epoch for epoch in reversed(epochs) if epoch.best)
     print(
         f"{folder.best}: epoch {best.epoch} of {len(epochs)}, validation macro F1 "

@@ -15,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -130,6 +130,29 @@ def open_images(
     )
 
 
+def open_again(
+    dataset: Dataset,
+    size: InputSpec,
+    *,
+    workers: int,
+    memory_limit: int,
+    quarantined: tuple[Quarantined, ...],
+    sha256: str,
+) -> ImageStore:
+    """The images as another process has opened them: only what is kept in memory is read."""
+    usable = dataset.without(bad.index for bad in quarantined)
+    room = min(memory_limit // (size.height * size.width * 3), len(usable.samples))
+    cached = np.empty((room, size.height, size.width, 3), np.uint8)
+    store = ImageStore(
+        dataset=usable, size=size, quarantined=quarantined, sha256=sha256, cached=cached[:0]
+    )
+    with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
+        decoded = in_order(pool, store.__getitem__, room, ahead=4 * workers)
+        for index, pixels in enumerate(decoded):
+            cached[index] = pixels
+    return replace(store, cached=cached)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """What the network is given at one step."""
@@ -156,6 +179,8 @@ class BatchStream:
     epoch: int = 0
     first: int = 0
     """Place in `order` to begin at, where what comes before it has been shown already."""
+    share: slice = field(default_factory=lambda: slice(None))
+    """The part of every batch that is prepared: one process's, where several share the run."""
     waited_s: float = 0.0
     """Time in which the caller had to wait for pixels, seconds."""
 
@@ -166,7 +191,8 @@ class BatchStream:
         while starts or ahead:
             while starts and len(ahead) <= _BATCHES_AHEAD:
                 start = starts.popleft()
-                ahead.append(self._begin(order[start : start + self.batch_size], start))
+                places = range(start, min(start + self.batch_size, len(order)))
+                ahead.append(self._begin(order, places[self.share]))
             batch, images = ahead.popleft()
             began = time.perf_counter()
             for image in images:
@@ -175,16 +201,15 @@ class BatchStream:
             yield batch
 
     def _begin(
-        self, indices: npt.NDArray[np.int64], start: int
+        self, order: npt.NDArray[np.int64], places: range
     ) -> tuple[Batch, list[Future[None]]]:
         """A batch that the pool fills: it is whole when every future is done."""
+        indices = order[places]
         shape = (len(indices), self.size.height, self.size.width, 3)
         batch = Batch(frames=np.empty(shape, np.uint8), classes=self.store.dataset.classes[indices])
         return batch, [
-            self.pool.submit(self._fill, frame, index, start + offset)
-            for offset, (frame, index) in enumerate(
-                zip(batch.frames, indices.tolist(), strict=True)
-            )
+            self.pool.submit(self._fill, frame, index, place)
+            for frame, index, place in zip(batch.frames, indices.tolist(), places, strict=True)
         ]
 
     def _fill(self, frame: Pixels, index: int, place: int) -> None:

@@ -49,17 +49,18 @@ def run_epochs(
     """
     recipe = task.recipe
     state = new_state(network, recipe, machine)
-    keeper = Keeper(folder, checkpoint_every_s)
-    if not (resume and keeper.restore(state, machine.device)):
+    keeper = Keeper(folder, checkpoint_every_s, machine.ranks)
+    if not (resume and keeper.restore(state)):
         batch_norm.begin(state, task, machine)
     while len(state.history) < recipe.epochs:
         epoch = len(state.history)
-        with _epoch_bar(state, task) as bar:
+        with _epoch_bar(state, task, machine) as bar:
             teach(state, task, machine, epoch, bar, keeper)
         batch_norm.end_epoch(state, task, machine, epoch)
         state.finish(_validated(state, task, machine))
         keeper.write_epoch(state)
-        report(state.history[-1])
+        if machine.ranks.leads:
+            report(state.history[-1])
     return state.history
 
 
@@ -96,6 +97,8 @@ def validate(
 
 def new_state(network: nn.Module, recipe: Recipe, machine: Machine) -> State:
     network.to(machine.device)
+    network = machine.ranks.with_common_statistics(network, machine.device)
+    machine.ranks.align(network)
     return State(
         network=network,
         average=Average(network),
@@ -103,14 +106,14 @@ def new_state(network: nn.Module, recipe: Recipe, machine: Machine) -> State:
     )
 
 
-def _epoch_bar(state: State, task: Task) -> tqdm:
+def _epoch_bar(state: State, task: Task, machine: Machine) -> tqdm:
     recipe, epoch = task.recipe, len(state.history)
     return tqdm(
         total=recipe.shown(len(task.split.train)),
         initial=state.progress.images,
         desc=f"epoch {epoch + 1}/{recipe.epochs} at {recipe.side(epoch)} px",
         unit="image",
-        disable=None,
+        disable=None if machine.ranks.leads else True,
         leave=False,
     )
 
@@ -121,6 +124,7 @@ def _validated(state: State, task: Task, machine: Machine) -> Epoch:
     epoch = len(state.history)
     side = recipe.side(epoch)
     began = time.perf_counter()
+    machine.ranks.align(state.average.network)
     metrics, reachable = validate(
         state.average.network, task, machine, InputSpec(height=side, width=side)
     )

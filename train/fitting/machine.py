@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from edge_runtime.contracts.manifest import InputSpec
 from train.fitting import backbones
+from train.fitting.ranks import ALONE, Ranks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +27,8 @@ class Machine:
     """Of autocast: bfloat16, or float16 with scaled gradients for GPUs that compute no other."""
     compiled: bool = False
     """Whether training runs through `torch.compile`."""
+    ranks: Ranks = ALONE
+    """This process among those of the run."""
 
     @property
     def scales_gradients(self) -> bool:

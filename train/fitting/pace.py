@@ -72,7 +72,7 @@ class Trial:
 
         `bar` moves on by the images that pass, `images_passed` in all.
         """
-        task = replace(self.task, recipe=_all_learning(self.task.recipe, side, updates))
+        task = replace(self.task, recipe=all_learning(self.task.recipe, side, updates))
         size = InputSpec(height=side, width=side)
         dataset = task.images.dataset
         kept = open_images(dataset, size, workers=1, memory_limit=_ENOUGH)
@@ -109,7 +109,7 @@ class Trial:
     def memory(self, batch: int, bar: tqdm) -> Reading:
         """Peak memory of training with that batch size at the recipe's full side."""
         recipe = replace(self.task.recipe, batch_size=batch, grad_accum_steps=1)
-        task = replace(self.task, recipe=_all_learning(recipe, recipe.img_size, _PROBED))
+        task = replace(self.task, recipe=all_learning(recipe, recipe.img_size, _PROBED))
         gauge = gauge_of(self.machine.device)
         gauge.reset()
         try:
@@ -206,7 +206,7 @@ class _ProcessGauge:
         return 1024.0 * next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
 
 
-def _all_learning(recipe: Recipe, side: int, updates: int) -> Recipe:
+def all_learning(recipe: Recipe, side: int, updates: int) -> Recipe:
     """One epoch of so many updates at that side, in which everything learns, too slowly to diverge."""
     return replace(
         recipe,

@@ -19,14 +19,16 @@ def predict(
     size: InputSpec,
     machine: Machine,
 ) -> npt.NDArray[np.float32]:
-    """Logits (len(indices), classes) of a network, which is put in eval mode."""
-    stream = BatchStream(
-        store=images, order=indices, batch_size=32, size=size, pool=machine.workers
-    )
+    """Logits (len(indices), classes) of a network, which is put in eval mode.
+
+    Where processes share a run, each answers for its share and all get the whole.
+    """
+    mine = np.asarray(indices, np.int64)[machine.ranks.share]
+    stream = BatchStream(store=images, order=mine, batch_size=32, size=size, pool=machine.workers)
     network.eval()
     with torch.inference_mode():
         rows = [machine.forward(network, batch.frames, size).cpu().numpy() for batch in stream]
-    return np.concatenate(rows)
+    return machine.ranks.whole(rows, len(indices))
 
 
 def classes_of(

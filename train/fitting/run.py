@@ -23,12 +23,13 @@ from edge_runtime.errors import UsageError
 from optimize.dataset import Dataset, open_dataset
 from train.data.augment import contact_sheet
 from train.data.split import Split, split_dataset
-from train.data.stream import ImageStore, open_images
+from train.data.stream import ImageStore, Quarantined, open_again, open_images
 from train.errors import DatasetError, RunError
 from train.fitting import backbones, batch_norm, checkpoint
 from train.fitting.history import Epoch
 from train.fitting.loop import CHECKPOINT_EVERY_S, run_epochs
 from train.fitting.machine import Machine
+from train.fitting.ranks import ALONE, Ranks, shared_run
 from train.fitting.recipe import Recipe
 from train.fitting.record import (
     AmpDtype,
@@ -60,13 +61,20 @@ class Means:
     """Time between checkpoints within an epoch, seconds."""
 
     def machine(
-        self, *, amp: bool, amp_dtype: AmpDtype | None = None, torchcompile: bool = False
+        self,
+        *,
+        amp: bool,
+        amp_dtype: AmpDtype | None = None,
+        torchcompile: bool = False,
+        ranks: Ranks = ALONE,
     ) -> Machine:
         """Threads started, device and number format chosen; raises UsageError for what the device does
         not have."""
         name = self.device
         if name == "auto":
             name = "cuda" if torch.cuda.is_available() else "cpu"
+        if name == "cuda" and not ranks.alone:
+            name = f"cuda:{ranks.local}"
         try:
             device = torch.device(name)
             torch.empty(1, device=device)
@@ -83,6 +91,7 @@ class Means:
             amp=amp,
             amp_dtype=getattr(torch, amp_dtype or _best_dtype(device)),
             compiled=torchcompile,
+            ranks=ranks,
             workers=ThreadPoolExecutor(self.workers, thread_name_prefix="images"),
         )
 
@@ -100,16 +109,37 @@ def run(
     """Start a run in `folder`, or finish the one that is there; returns its epochs.
 
     `say` gets a line for each step that a person would want to know of, `report` each finished epoch.
+    Of the processes that `torchrun` started, all call this and share the run; the leader alone writes
+    and speaks, and the others return nothing.
     """
+    with shared_run() as ranks:
+        epochs = _run(
+            settings,
+            folder,
+            means,
+            ranks,
+            resume=resume,
+            command=command,
+            say=say if ranks.leads else _say_nothing,
+            report=report,
+        )
+    return epochs if ranks.leads else []
+
+
+def _run(
+    settings: Settings,
+    folder: RunFolder,
+    means: Means,
+    ranks: Ranks,
+    *,
+    resume: bool,
+    command: str,
+    say: Callable[[str], None],
+    report: Callable[[Epoch], None],
+) -> list[Epoch]:
     size = InputSpec(height=settings.recipe.img_size, width=settings.recipe.img_size)
     dataset, frozen = read_data(settings)
-    images = open_images(
-        dataset,
-        size,
-        workers=means.workers,
-        memory_limit=means.cache_bytes,
-        undecodable=_quarantined_before(folder) if resume else None,
-    )
+    images = _open(dataset, size, means, ranks, _quarantined_before(folder) if resume else None)
     say(_describe(images, settings))
     split = sides(settings, images, frozen)
     task = Task(
@@ -125,14 +155,16 @@ def run(
             f"{settings.bn_dir}: {len(task.target)} unlabelled images for batch norm; "
             f"{len(task.target.quarantined)} could not be decoded"
         )
-    machine = means.machine(**settings.precision)
+    machine = means.machine(**settings.precision, ranks=ranks)
+    if not ranks.alone:
+        say(_company(ranks, machine))
     with machine.workers:
         network = new_network(settings.model, settings.recipe, len(images.dataset.labels))
         if settings.recipe.bn_images and not batch_norm.norms(network):
             raise UsageError(f"--bn-images: {settings.model} has no batch norm; leave the flag out")
         if resume:
             _require_same_data(folder, task)
-        else:
+        elif ranks.leads:
             origin = backbones.load_initial(
                 network, settings.model, settings.initial_weights, images.dataset.labels
             )
@@ -177,6 +209,54 @@ def read_data(settings: Settings) -> tuple[Dataset, Split | None]:
     if settings.split is None:
         return settings.source.read(), None
     return settings.split.read(settings.source.root).teaching()
+
+
+def _open(
+    dataset: Dataset,
+    size: InputSpec,
+    means: Means,
+    ranks: Ranks,
+    undecodable: frozenset[str] | None,
+) -> ImageStore:
+    """The leader looks at every image, with the threads of all on its machine, which wait for it; then
+    each of them fills a cache of its own."""
+    found: list[ImageStore] = []
+
+    def look() -> tuple[tuple[Quarantined, ...], str]:
+        images = open_images(
+            dataset,
+            size,
+            workers=means.workers * ranks.local_count,
+            memory_limit=means.cache_bytes,
+            undecodable=undecodable,
+        )
+        found.append(images)
+        return images.quarantined, images.sha256
+
+    quarantined, sha256 = ranks.tell(look)
+    if found:
+        return found[0]
+    return open_again(
+        dataset,
+        size,
+        workers=means.workers,
+        memory_limit=means.cache_bytes,
+        quarantined=quarantined,
+        sha256=sha256,
+    )
+
+
+def _company(ranks: Ranks, machine: Machine) -> str:
+    statistics = (
+        "batch norm takes its statistics over all of them"
+        if machine.device.type == "cuda"
+        else "batch norm takes each one's own statistics and keeps the first one's: no CPU shares them"
+    )
+    return f"{ranks.count} processes share each batch; {statistics}"
+
+
+def _say_nothing(_line: str) -> None:
+    pass
 
 
 def _quarantined_before(folder: RunFolder) -> frozenset[str] | None:

@@ -7,6 +7,7 @@ comes to the very weights of one that was never interrupted.
 
 import time
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import torch
 from torch import nn
@@ -17,6 +18,7 @@ from train.fitting.average import Average
 from train.fitting.history import Epoch, Progress
 from train.fitting.loss_level import LossLevel
 from train.fitting.optimizer import Optimizer
+from train.fitting.ranks import ALONE, Ranks
 from train.run_folder import RunFolder
 from train.written_aside import write_csv
 
@@ -50,9 +52,13 @@ class Keeper:
     """Writes a run's checkpoints into its folder. Raises RunError where the disk refuses; what was there
     before stays."""
 
-    def __init__(self, folder: RunFolder, every_s: float) -> None:
-        """`every_s` is the time between checkpoints within an epoch, seconds; infinity for none."""
+    def __init__(self, folder: RunFolder, every_s: float, ranks: Ranks = ALONE) -> None:
+        """`every_s` is the time between checkpoints within an epoch, seconds; infinity for none.
+
+        Of several processes the leader alone writes; the others must call the same methods.
+        """
         self._folder = folder
+        self._ranks = ranks
         self._every_s = every_s
         self._written = time.monotonic()
         self._place: str | None = None
@@ -66,50 +72,25 @@ class Keeper:
 
     def due(self) -> bool:
         """Whether it is time for a checkpoint within the epoch."""
-        return time.monotonic() - self._written >= self._every_s
+        return self._ranks.tell(lambda: time.monotonic() - self._written >= self._every_s)
 
     def write_last(self, state: State) -> None:
         """Write `last.pth`; raises DivergenceError, and writes nothing, when a number in it is none."""
-        content = {
-            "network": state.network.state_dict(),
-            "average": state.average.network.state_dict(),
-            "optimizer": state.optimizer.state_dict(),
-            "history": [asdict(epoch) for epoch in state.history],
-            "progress": asdict(state.progress),
-        }
-        if not checkpoint.finite(content):
-            raise DivergenceError(
-                f"a weight or moment became NaN or infinite; {self.kept}: start a new run with a lower "
-                "--lr or with --clip-grad"
-            )
-        checkpoint.save(self._folder.last, content)
+        if self._ranks.leads:
+            self._save_last(state)
         self._written = time.monotonic()
         self._place = state.place
 
     def write_epoch(self, state: State) -> None:
         """Write best, metrics and last, in this order: what `last` says happened has been written."""
-        newest = state.history[-1]
-        if newest.best:
-            checkpoint.save(
-                self._folder.best,
-                {
-                    "epoch": newest.epoch,
-                    "reachable_f1": newest.reachable_f1,
-                    "weights": state.average.network.state_dict(),
-                },
-            )
-        write_csv(
-            self._folder.metrics,
-            list(newest.row()),
-            [list(epoch.row().values()) for epoch in state.history],
-        )
+        if self._ranks.leads:
+            self._save_figures(state)
         self.write_last(state)
 
-    def restore(self, state: State, device: torch.device) -> bool:
+    def restore(self, state: State) -> bool:
         """Put the last checkpoint back; returns whether there was one."""
-        try:
-            stored = checkpoint.load(self._folder.last, device)
-        except FileNotFoundError:
+        stored = self._ranks.tell(self._stored)
+        if stored is None:
             return False
         try:
             state.network.load_state_dict(stored["network"])
@@ -125,3 +106,41 @@ class Keeper:
             ) from exc
         self._place = state.place
         return True
+
+    def _stored(self) -> dict[str, Any] | None:
+        try:
+            return checkpoint.load(self._folder.last, torch.device("cpu"))
+        except FileNotFoundError:
+            return None
+
+    def _save_last(self, state: State) -> None:
+        content = {
+            "network": state.network.state_dict(),
+            "average": state.average.network.state_dict(),
+            "optimizer": state.optimizer.state_dict(),
+            "history": [asdict(epoch) for epoch in state.history],
+            "progress": asdict(state.progress),
+        }
+        if not checkpoint.finite(content):
+            raise DivergenceError(
+                f"a weight or moment became NaN or infinite; {self.kept}: start a new run with a lower "
+                "--lr or with --clip-grad"
+            )
+        checkpoint.save(self._folder.last, content)
+
+    def _save_figures(self, state: State) -> None:
+        newest = state.history[-1]
+        if newest.best:
+            checkpoint.save(
+                self._folder.best,
+                {
+                    "epoch": newest.epoch,
+                    "reachable_f1": newest.reachable_f1,
+                    "weights": state.average.network.state_dict(),
+                },
+            )
+        write_csv(
+            self._folder.metrics,
+            list(newest.row()),
+            [list(epoch.row().values()) for epoch in state.history],
+        )

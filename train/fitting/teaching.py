@@ -22,6 +22,7 @@ from train.fitting.draws import draw_epoch, drawing_shares
 from train.fitting.losses import TrainingLoss
 from train.fitting.machine import Machine
 from train.fitting.prediction import classes_of
+from train.fitting.ranks import Ranks
 from train.fitting.state import Keeper, State
 from train.fitting.task import Task
 
@@ -74,9 +75,11 @@ def teach(
     recipe = task.recipe
     lesson = draw_lesson(task, epoch, machine.device)
     total, size = len(lesson.order), recipe.update_size
+    ranks = machine.ranks
+    ranks.require_enough(total % recipe.batch_size or recipe.batch_size)
     stages = recipe.learning_stages(epoch, len(layers.stages(state.network)))
     layers.let_learn(state.network, stages)
-    learner = machine.prepared(state.network, stages, lesson.size)
+    learner = ranks.joined(machine.prepared(state.network, stages, lesson.size))
     place = state.progress.images
     stream = BatchStream(
         store=task.images,
@@ -88,18 +91,24 @@ def teach(
         seed=recipe.seed,
         epoch=epoch,
         first=place,
+        share=ranks.share,
     )
-    watch = _Watch(state, lesson, stream, keeper)
+    watch = _Watch(state, lesson, stream, keeper, ranks)
     for batch in stream:
-        torch.manual_seed(_seed(recipe.seed, epoch, place))
-        logits = machine.forward(learner, batch.frames, lesson.size)
-        loss = lesson.loss(logits, torch.from_numpy(batch.classes).to(machine.device))
-        count, begun = len(batch.classes), place - place % size
-        state.optimizer.gather(loss * (count / min(size, total - begun)))
-        watch.note(loss.detach(), count)
-        place += count
-        bar.update(count)
-        if place < min(begun + size, total):
+        begun, mine = place - place % size, len(batch.classes)
+        shown = min(recipe.batch_size, total - place)
+        end = min(begun + size, total)
+        last = place + shown >= end
+        torch.manual_seed(_seed(recipe.seed, epoch, place, ranks.rank))
+        with ranks.gathering(learner, last=last):
+            logits = machine.forward(learner, batch.frames, lesson.size)
+            loss = lesson.loss(logits, torch.from_numpy(batch.classes).to(machine.device))
+            # Processes' gradients are averaged: each weighs by the images that it has.
+            state.optimizer.gather(loss * (mine * ranks.count / (end - begun)))
+        watch.note(loss.detach() * mine, shown)
+        place += shown
+        bar.update(shown)
+        if not last:
             continue
         update = epoch * math.ceil(total / size) + begun // size
         state.optimizer.update(recipe.learning_rate(update, math.ceil(total / size)))
@@ -116,9 +125,15 @@ class _Watch:
     """Fetches losses off the device some batches late, and enters them into the state's progress."""
 
     def __init__(
-        self, state: State, lesson: Lesson, stream: BatchStream, keeper: Keeper | None
+        self,
+        state: State,
+        lesson: Lesson,
+        stream: BatchStream,
+        keeper: Keeper | None,
+        ranks: Ranks,
     ) -> None:
         self._state, self._lesson, self._stream, self._keeper = state, lesson, stream, keeper
+        self._ranks = ranks
         self._undecided = lesson.loss.undecided()
         self._losses: list[Tensor] = []
         self._counts: list[int] = []
@@ -126,18 +141,20 @@ class _Watch:
         self._began = time.perf_counter()
 
     def note(self, loss: Tensor, count: int) -> None:
-        """Take the mean loss of a batch of so many images."""
+        """Take the summed loss of this process's share of a batch of so many images."""
         self._losses.append(loss)
         self._counts.append(count)
 
     def read(self) -> None:
         """Enter all that was noted; raises DivergenceError."""
-        for loss, count in zip(torch.stack(self._losses).tolist(), self._counts, strict=True):
+        sums = self._ranks.total(torch.stack(self._losses)).tolist()
+        for loss_sum, count in zip(sums, self._counts, strict=True):
+            loss = loss_sum / count
             progress = self._state.progress
             self._state.progress = replace(
                 progress,
                 images=progress.images + count,
-                loss_sum=progress.loss_sum + loss * count,
+                loss_sum=progress.loss_sum + loss_sum,
                 level=progress.level.after(loss, self._undecided),
             )
             self._require_sound(loss)
@@ -166,6 +183,7 @@ class _Watch:
         )
 
 
-def _seed(run: int, epoch: int, place: int) -> int:
-    """For torch's own draws (dropout, dropped paths) at that place."""
-    return int(np.random.SeedSequence((run, epoch, place)).generate_state(1)[0])
+def _seed(run: int, epoch: int, place: int, rank: int) -> int:
+    """For torch's own draws (dropout, dropped paths) at that place; each process has its own."""
+    entropy = (run, epoch, place, rank) if rank else (run, epoch, place)
+    return int(np.random.SeedSequence(entropy).generate_state(1)[0])
