@@ -17,12 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from edge_runtime.contracts.base import Contract, Sha256, UtcTime
 from optimize.dataset import Dataset
 from optimize.manifest import OPTIONAL, Sample
 from optimize.samples import Samples
+from train.contract_file import read_contract
 from train.data.ledger import LEDGER, Ledger, Opening
 from train.data.manifest import Presence, Source
 from train.data.split import SIDES, TEST, TRAIN, VALIDATION, Plan, Split
@@ -202,22 +203,13 @@ def require_content(file: Path, sha256: str) -> None:
 
 
 def _read_record(folder: Path) -> SplitRecord:
-    file = folder / RECORD
     try:
-        return SplitRecord.model_validate_json(file.read_text(encoding="utf-8"))
+        return read_contract(SplitRecord, folder / RECORD, error=SealError)
     except FileNotFoundError as exc:
         raise SealError(
             f"{folder} is not a split: it has no {RECORD}; give the folder that "
             "`train split --out` wrote"
         ) from exc
-    except ValidationError as exc:
-        first = exc.errors()[0]
-        raise SealError(
-            f"{file} is damaged or of another version: "
-            f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
-        ) from exc
-    except (OSError, UnicodeDecodeError) as exc:
-        raise SealError(f"cannot read {file}: {exc}") from exc
 
 
 def count_sides(dataset: Dataset, sides: Sequence[str]) -> dict[str, SideCounts]:

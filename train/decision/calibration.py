@@ -10,17 +10,17 @@ from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from edge_runtime.contracts.base import Contract, Sha256, UtcTime
 from edge_runtime.contracts.manifest import DecisionRule, Thresholds
+from train.contract_file import read_contract, write_contract
 from train.decision import decide
 from train.decision.decide import Limits, Requirement, Shortfall
 from train.decision.frontier import Frontier, Scored, trace
 from train.errors import RunError, UnmetError
 from train.figures.bounds import Trials
 from train.run_folder import RunFolder
-from train.written_aside import written_aside
 
 CALIBRATION_SCHEMA: Literal["edge-inspect/calibration/1"] = "edge-inspect/calibration/1"
 
@@ -189,24 +189,15 @@ def weights_sha256(folder: RunFolder) -> str:
 
 def write_calibration(folder: RunFolder, made: Calibration) -> None:
     """Write `calibration.json`."""
-    with written_aside(folder.calibration) as aside:
-        aside.write_text(made.to_json(indent=2) + "\n", encoding="utf-8")
+    write_contract(folder.calibration, made)
 
 
 def read_calibration(folder: RunFolder) -> Calibration | None:
     """Read `calibration.json`; None where there is none, RunError where it does not fit."""
     try:
-        return Calibration.model_validate_json(folder.calibration.read_text(encoding="utf-8"))
+        return read_contract(Calibration, folder.calibration, remedy="; calibrate anew")
     except FileNotFoundError:
         return None
-    except ValidationError as exc:
-        first = exc.errors()[0]
-        raise RunError(
-            f"{folder.calibration} is damaged or of another version: "
-            f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}; calibrate anew"
-        ) from exc
-    except (OSError, UnicodeDecodeError) as exc:
-        raise RunError(f"cannot read {folder.calibration}: {exc}") from exc
 
 
 def usable(folder: RunFolder, ok_labels: tuple[str, ...]) -> Calibration | None:

@@ -7,14 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from edge_runtime.contracts.base import Contract, Sha256, UtcTime
+from train.contract_file import read_contract, write_contract
 from train.errors import RunError
 from train.evidence.arms import Arm
 from train.figures.resamples import Estimate
 from train.figures.worth import Labels
-from train.written_aside import write_csv, written_aside
+from train.written_aside import write_csv
 
 COMPARISON_SCHEMA: Literal["edge-inspect/comparison/1"] = "edge-inspect/comparison/1"
 FILE, TABLE, CHART = "comparison.json", "comparison.csv", "comparison.svg"
@@ -144,8 +145,7 @@ class Comparison(Contract):
 
 def write_comparison(folder: Path, made: Comparison) -> None:
     """Write `comparison.json` and `comparison.csv`."""
-    with written_aside(folder / FILE) as aside:
-        aside.write_text(made.to_json(indent=2) + "\n", encoding="utf-8")
+    write_contract(folder / FILE, made)
     rows: list[tuple[object, ...]] = [
         ("point", p.arm, "", p.share, p.labels, name, e.value, e.low, e.high, p.spread[name])
         for p in made.points
@@ -167,19 +167,10 @@ def write_comparison(folder: Path, made: Comparison) -> None:
 
 def read_comparison(folder: Path) -> Comparison:
     """Read `comparison.json`; raises RunError where there is none, or one that does not fit."""
-    file = folder / FILE
     try:
-        return Comparison.model_validate_json(file.read_text(encoding="utf-8"))
+        return read_contract(Comparison, folder / FILE)
     except FileNotFoundError as exc:
         raise RunError(
             f"{folder} holds no finished comparison: it has no {FILE}; give the folder that "
             "`train compare --out` wrote"
         ) from exc
-    except ValidationError as exc:
-        first = exc.errors()[0]
-        raise RunError(
-            f"{file} is damaged or of another version: "
-            f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
-        ) from exc
-    except (OSError, UnicodeDecodeError) as exc:
-        raise RunError(f"cannot read {file}: {exc}") from exc

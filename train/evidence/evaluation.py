@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from edge_runtime import policy
 from edge_runtime.contracts.base import Contract, Sha256, UtcTime
 from edge_runtime.contracts.manifest import DecisionRule
 from optimize.graph import FloatModel
+from train.contract_file import read_contract, write_contract
 from train.data.ledger import Opening
 from train.decision.calibration import thresholds_sha256
 from train.errors import RunError
@@ -27,7 +28,7 @@ from train.figures.bounds import Trials
 from train.figures.counts import confusion
 from train.figures.intervals import Figure, figures
 from train.figures.reliability import ReliabilityBin, reliability
-from train.written_aside import write_csv, written_aside
+from train.written_aside import write_csv
 
 EVALUATION_SCHEMA: Literal["edge-inspect/evaluation/1"] = "edge-inspect/evaluation/1"
 ANSWERS = ("path", "label", "group", "outcome", "answer", "defect_score")
@@ -244,21 +245,18 @@ def evaluate(
 
 def write_evaluation(target: Path, made: Evaluation) -> None:
     """Write the JSON file."""
-    with written_aside(target) as aside:
-        aside.write_text(made.to_json(indent=2) + "\n", encoding="utf-8")
+    write_contract(target, made)
 
 
 def read_evaluation(file: Path) -> Evaluation:
     """Read the JSON file; raises RunError where it is none."""
     try:
-        return Evaluation.model_validate_json(file.read_text(encoding="utf-8"))
-    except ValidationError as exc:
-        first = exc.errors()[0]
-        raise RunError(
-            f"{file} is not what train evaluate --json writes, or is of another version: "
-            f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
-        ) from exc
-    except (OSError, UnicodeDecodeError) as exc:
+        return read_contract(
+            Evaluation,
+            file,
+            fault="is not what train evaluate --json writes, or is of another version",
+        )
+    except FileNotFoundError as exc:
         raise RunError(f"cannot read {file}: {exc}") from exc
 
 

@@ -10,17 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 
 from edge_runtime.contracts.base import Contract, Sha256, UtcTime
 from edge_runtime.errors import UsageError
+from train.contract_file import read_contract, write_contract
 from train.data.augment import Augmentation
 from train.data.frozen_split import SplitReference
 from train.data.manifest import Source
 from train.errors import RunError
 from train.fitting.recipe import Recipe
 from train.run_folder import RunFolder
-from train.written_aside import written_aside
 
 RUN_SCHEMA: Literal["edge-inspect/run/1"] = "edge-inspect/run/1"
 GOOD_LABEL = "no_defect"
@@ -99,27 +99,18 @@ class RunRecord(Contract):
 
 def write_record(folder: RunFolder, record: RunRecord) -> None:
     """Write `run.json`."""
-    with written_aside(folder.record) as aside:
-        aside.write_text(record.to_json(indent=2) + "\n", encoding="utf-8")
+    write_contract(folder.record, record)
 
 
 def read_record(folder: RunFolder) -> RunRecord:
     """Read `run.json`; raises RunError when there is none, or one that does not fit."""
     try:
-        return RunRecord.model_validate_json(folder.record.read_text(encoding="utf-8"))
+        return read_contract(RunRecord, folder.record)
     except FileNotFoundError as exc:
         raise RunError(
             f"{folder.path} is not a run folder: it has no {folder.record.name}; "
             "give the folder that `train fit --output` wrote"
         ) from exc
-    except ValidationError as exc:
-        first = exc.errors()[0]
-        raise RunError(
-            f"{folder.record} is damaged or of another version: "
-            f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
-        ) from exc
-    except (OSError, UnicodeDecodeError) as exc:
-        raise RunError(f"cannot read {folder.record}: {exc}") from exc
 
 
 _SETTINGS = TypeAdapter(Settings)
