@@ -3,12 +3,11 @@
 Writes nothing: `benchmarks.figures` puts it between the markers of `docs/verdict-contract.md`.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from benchmarks.setting import RESULTS
+from benchmarks.setting import read_result
 
 SYNCS_AIM, PUBACK_AIM_MS, AUDIT_AIM = 1.2, 15, 100_000
 """Aims: a commit over one bare sync, p99 from decision to PUBACK, verdicts audited per second."""
@@ -16,7 +15,7 @@ SYNCS_AIM, PUBACK_AIM_MS, AUDIT_AIM = 1.2, 15, 100_000
 
 def figures() -> str:
     """The contract's section on figures."""
-    return "\n".join([*_costs(_result("durability")), "", *_faults()])
+    return "\n".join([*_costs(read_result("durability")), "", *_faults()])
 
 
 def _costs(found: dict[str, Any]) -> Iterator[str]:
@@ -60,8 +59,8 @@ def _costs(found: dict[str, Any]) -> Iterator[str]:
 
 
 def _faults() -> Iterator[str]:
-    kills, damage, network = _result("kills"), _result("damage"), _result("network")
-    fuzz, soak = _result("fuzz"), _result("soak")
+    kills, damage, network = (read_result(name) for name in ("kills", "damage", "network"))
+    fuzz, soak = read_result("fuzz"), read_result("soak")
     yield "| what it withstood | cases | faults |"
     yield "|---|---|---|"
     controls = kills["controls"].values()
@@ -99,23 +98,15 @@ def _faults() -> Iterator[str]:
         f"{fuzz['payloads_each']:,} each",
         sum(parser["defects"] for parser in parsers),
     )
-    if soak:
-        station, control = soak["station"], soak["leaking control"]
-        yield _row(
-            "soak",
-            f"{station['seconds'] / 60:.0f} minutes without a pause",
-            f"{station['verdicts']:,} verdicts; memory {station['trend_mb']:+.1f} MB "
-            f"(a leaking control: {control['trend_mb']:+.1f} MB)",
-            len(station["faults"]),
-        )
+    station, control = soak["station"], soak["leaking control"]
+    yield _row(
+        "soak",
+        f"{station['seconds'] / 60:.0f} minutes without a pause",
+        f"{station['verdicts']:,} verdicts; memory {station['trend_mb']:+.1f} MB "
+        f"(a leaking control: {control['trend_mb']:+.1f} MB)",
+        len(station["faults"]),
+    )
 
 
 def _row(name: str, what: str, cases: str, faults: int) -> str:
     return f"| [{what}](results/{name}.json) | {cases} | {faults} |"
-
-
-def _result(name: str) -> dict[str, Any]:
-    """A result, or nothing where it was not measured yet."""
-    file = RESULTS / f"{name}.json"
-    found: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.exists() else {}
-    return found

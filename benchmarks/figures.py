@@ -3,13 +3,12 @@
 Nothing between the two markers is written by hand; a test compares.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 from benchmarks import contract_figures
-from benchmarks.setting import RESULTS
+from benchmarks.setting import read_result
 from edge_runtime.bundle import open_bundle
 
 ROOT: Final = Path(__file__).parents[1]
@@ -20,8 +19,8 @@ def readme_figures() -> str:
     """The README's section on what was measured, in Markdown."""
     bundle = open_bundle("demo")
     manifest = bundle.manifest
-    speed = json.loads((RESULTS / "line-speed.json").read_text(encoding="utf-8"))
-    shift = json.loads((RESULTS / "domain-shift.json").read_text(encoding="utf-8"))
+    speed = read_result("line-speed")
+    shift = read_result("domain-shift")
     scores = shift["f1_by_taught_and_examined_generation"]["gen2"]
     rows = [
         "| shipped bundle | macro F1 | defect recall | false positives | for review | size | ms/image |",
@@ -77,11 +76,13 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
 
 def _sealed_test() -> list[str]:
     """What the transfer from Gen-2 to Gen-3 reached, beside what the customer asked for."""
-    result = json.loads((RESULTS / "transfer-learning.json").read_text(encoding="utf-8"))
-    evaluation = result["evaluation"]
+    result = read_result("transfer-learning")
+    evaluation, options = result["evaluation"], result["options"]
+    taught = sum(counts["train"] for counts in result["split"].values())
     images = sum(sum(row) for row in evaluation["confusion"])
     rows = [
-        f"| sealed test, {images:,} simulated Gen-3 images at 128 px | asked | measured | 95 % bound |",
+        f"| sealed test, {images:,} simulated Gen-3 images at {options['img_size']} px | asked | "
+        "measured | 95 % bound |",
         "|---|---|---|---|",
     ]
     for criterion in evaluation["criteria"]:
@@ -94,9 +95,10 @@ def _sealed_test() -> list[str]:
         *rows,
         "",
         (
-            "Taught on 20,000 Gen-2 images, then on 6,081 of Gen-3 with their wrong labels; validation "
-            "and test labels are true ones, as after a second inspection. One seed, opened once "
-            "(`python -m benchmarks.transfer_learning`)."
+            f"Taught on {options['source_images']:,} Gen-2 images, then on {taught:,} of Gen-3 with "
+            "their wrong labels; validation and test labels are true ones, as after a second "
+            f"inspection. One seed; the test set was opened {result['openings']} time"
+            f"{'s' * (result['openings'] > 1)} (`python -m benchmarks.transfer_learning`)."
         ),
     ]
 

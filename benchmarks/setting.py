@@ -8,6 +8,7 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 
@@ -38,6 +39,12 @@ def _module() -> str:
     """The module that was started with `python -m`."""
     specification = sys.modules["__main__"].__spec__
     return specification.name if specification else Path(sys.argv[0]).stem
+
+
+def read_result(name: str) -> dict[str, Any]:
+    """What `write_result` wrote last under that name."""
+    result: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return result
 
 
 def write_result(name: str, result: dict[str, object]) -> Path:

@@ -22,6 +22,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.setting import setting, write_result
 
@@ -122,6 +123,12 @@ def carry_out(step: Step, work: Path) -> float:
     return time.perf_counter() - began
 
 
+def read_json(file: Path) -> dict[str, Any]:
+    """What a step left."""
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return found
+
+
 def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     """The flags."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -144,7 +151,7 @@ def main() -> None:
     work: Path = arguments.work
     work.mkdir(parents=True, exist_ok=True)
     seconds_file = work / "seconds.json"
-    seconds = json.loads(seconds_file.read_text(encoding="utf-8")) if seconds_file.exists() else {}
+    seconds = read_json(seconds_file) if seconds_file.exists() else {}
     everything = steps(arguments)
     for number, step in enumerate(everything):
         if number == _SIDES_BEFORE:
@@ -154,10 +161,12 @@ def main() -> None:
         print(step.line, flush=True)
         seconds[step.line] = round(carry_out(step, work))
         seconds_file.write_text(json.dumps(seconds), encoding="utf-8")
-    evaluation = json.loads((work / "evaluation.json").read_text(encoding="utf-8"))
     result = setting("torch", "timm", "numpy", "onnxruntime") | {
         "steps": [{"command": step.line, "seconds": seconds.get(step.line)} for step in everything],
-        "evaluation": evaluation,
+        "options": {name: value for name, value in vars(arguments).items() if name != "work"},
+        "split": read_json(work / "split" / "split.json")["images"],
+        "openings": len((work / "split" / "ledger.jsonl").read_text("utf-8").splitlines()),
+        "evaluation": read_json(work / "evaluation.json"),
     }
     print(write_result("transfer-learning", result))
 
