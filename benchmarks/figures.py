@@ -81,8 +81,10 @@ def _sealed_test() -> list[str]:
     taught = sum(counts["train"] for counts in result["split"].values())
     images = sum(sum(row) for row in evaluation["confusion"])
     rows = [
-        f"| sealed test, {images:,} simulated Gen-3 images at {options['img_size']} px | asked | "
-        "measured | 95 % bound |",
+        (
+            f"| sealed test, {images:,} simulated Gen-3 images at {options['img_size']} px | asked | "
+            "measured | 95 % bound |"
+        ),
         "|---|---|---|---|",
     ]
     for criterion in evaluation["criteria"]:
