@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.bundle import open_bundle
-from edge_runtime.contracts.verdict import Outcome, VerdictMessage
+from edge_runtime.contracts.verdict import Outcome
 from edge_runtime.mes.links import open_subscriber
 from edge_runtime.mes.private_broker import PrivateBroker
 from tests.patience import listen_until
+from tests.received import by_number
 
 
 def command(program: str, *arguments: object, folder: Path) -> str:
@@ -50,7 +51,7 @@ def test_labelled_crops_become_verdicts_at_the_mes(broker: PrivateBroker, tmp_pa
     with closing(open_subscriber(broker.address, "inspection/+/L07/S3/verdict")) as mes:
         said = command("edge-inspect", *station, *source, folder=tmp_path)
         messages = listen_until(mes, lambda seen: len(seen) == 160)
-    verdicts = [VerdictMessage.model_validate_json(message.payload) for message in messages]
+    verdicts = by_number(messages)
     assert [verdict.seq for verdict in verdicts] == list(range(1, 161))
     assert {verdict.model_sha256 for verdict in verdicts} <= set(bundle.manifest.files.values())
     assert any(verdict.verdict is Outcome.NOT_INSPECTED for verdict in verdicts)

@@ -12,7 +12,7 @@ import pytest
 
 from edge_runtime.config import StationConfig
 from edge_runtime.contracts.health import Health
-from edge_runtime.contracts.verdict import Lane, Outcome, VerdictMessage
+from edge_runtime.contracts.verdict import Outcome
 from edge_runtime.engines.ort import OnnxRuntimeEngine
 from edge_runtime.errors import CameraError, EngineError, StateError
 from edge_runtime.journal.journal import Entry, Journal
@@ -21,6 +21,7 @@ from edge_runtime.mes.links import open_subscriber
 from edge_runtime.mes.private_broker import PrivateBroker
 from edge_runtime.station import open_station
 from tests.patience import listen_until
+from tests.received import by_number, verdicts
 
 _NAMES = itertools.count()
 
@@ -63,24 +64,6 @@ def run_station(
 def has_stopped(messages: Sequence[Message]) -> bool:
     """A `stopped` of this run, not one the broker kept from an earlier run."""
     return bool(messages) and messages[-1].payload == b"stopped" and not messages[-1].retained
-
-
-def verdicts(messages: Sequence[Message]) -> list[VerdictMessage]:
-    return [
-        VerdictMessage.model_validate_json(message.payload)
-        for message in messages
-        if message.topic.endswith("/verdict")
-    ]
-
-
-def by_number(messages: Sequence[Message]) -> list[VerdictMessage]:
-    """The verdicts by their number. They may come otherwise: what was decided before the connection
-    stood is backlog and goes beside the live ones. Each lane by itself keeps its order."""
-    answers = verdicts(messages)
-    for lane in Lane:
-        of_lane = [answer.seq for answer in answers if answer.delivery.lane is lane]
-        assert of_lane == sorted(of_lane)
-    return sorted(answers, key=lambda answer: answer.seq)
 
 
 def test_every_frame_is_one_verdict_in_order(config: StationConfig) -> None:

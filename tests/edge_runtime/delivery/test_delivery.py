@@ -16,11 +16,11 @@ from edge_runtime.contracts.verdict import Lane, VerdictMessage, committed
 from edge_runtime.delivery.delivery import Delivery
 from edge_runtime.errors import StateError
 from edge_runtime.journal.journal import Entry, Journal
-from edge_runtime.mes.base import Message
 from edge_runtime.mes.memory import MemoryBroker, MemoryPublisher, MemorySubscriber
 from edge_runtime.mes.topics import Topics
 from edge_runtime.mes.window import Outgoing
 from tests.patience import eventually, listen_until
+from tests.received import verdicts
 from tests.sample_verdicts import entries
 
 TOPICS = Topics(site="plant-1", station=StationId.parse("L07-S3"))
@@ -84,10 +84,6 @@ def line(tmp_path: Path, broker: MemoryBroker, opened: ExitStack) -> Line:
     line = opened.enter_context(closing(Line(tmp_path, broker)))
     line.delivery.start()
     return line
-
-
-def verdicts(messages: list[Message]) -> list[VerdictMessage]:
-    return [VerdictMessage.model_validate_json(message.payload) for message in messages]
 
 
 def receive(mes: MemorySubscriber, count: int) -> list[VerdictMessage]:
