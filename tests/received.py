@@ -7,11 +7,11 @@ from edge_runtime.mes.base import Message
 
 
 def verdicts(messages: Iterable[Message]) -> list[VerdictMessage]:
-    """The verdicts as they came, among whatever else was published."""
+    """The verdicts, replayed ones too, as they came among whatever else was published."""
     return [
         VerdictMessage.model_validate_json(message.payload)
         for message in messages
-        if message.topic.endswith("/verdict")
+        if message.topic.endswith(("/verdict", "/replay"))
     ]
 
 

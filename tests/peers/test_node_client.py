@@ -1,12 +1,9 @@
 """The recipe for the npm package `mqtt` receives what a station sent, each verdict once.
 
-Needs node and the package (MIT) where node finds it: installed globally, or in a folder that NODE_PATH
-names.
+Needs node and the package (MIT), see `tests.peers.node`.
 """
 
 import json
-import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,24 +13,15 @@ import pytest
 
 from edge_runtime.contracts.verdict import Lane, VerdictMessage, committed
 from edge_runtime.mes.private_broker import PrivateBroker
+from tests.peers.node import ENVIRONMENT, interpreter
 from tests.scripted_station import TOPICS, ScriptedStation
 
 RECIPE = Path(__file__).parents[2] / "docs" / "recipes" / "verdicts.cjs"
-PLACES = (os.environ.get("NODE_PATH", ""), "/usr/lib/node_modules", "/usr/local/lib/node_modules")
-ENVIRONMENT = os.environ | {"NODE_PATH": ":".join(filter(None, PLACES))}
 
 
 @pytest.fixture
 def node() -> str:
-    interpreter = shutil.which("node")
-    if interpreter is None:
-        pytest.skip("node is not installed")
-    looked = subprocess.run(
-        [interpreter, "-e", "require('mqtt')"], capture_output=True, check=False, env=ENVIRONMENT
-    )
-    if looked.returncode != 0:
-        pytest.skip("the npm package mqtt is not installed: npm install -g mqtt")
-    return interpreter
+    return interpreter("mqtt")
 
 
 @contextmanager

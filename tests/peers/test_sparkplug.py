@@ -1,18 +1,13 @@
 """Our Sparkplug payloads read, and a host's command written, by Eclipse Tahu's JavaScript library.
 
-Needs node and the npm package `sparkplug-payload` (EPL-2.0) where node finds it: installed globally, or
-in a folder that NODE_PATH names.
+Needs node and the npm package `sparkplug-payload` (EPL-2.0), see `tests.peers.node`.
 """
 
 import json
-import os
-import shutil
-import subprocess
 from typing import Any
 
-import pytest
-
 from edge_runtime.mes.sparkplug.session import EdgeNode, SparkplugSession
+from tests.peers.node import answer
 from tests.sample_verdicts import sample_verdict
 
 NOW = 1_768_466_000_000
@@ -28,31 +23,8 @@ const bytes = payloads.encodePayload({{timestamp: 1, metrics: [metric]}});
 console.log(Buffer.from(bytes).toString('hex'));"""
 
 
-def node(program: str, *arguments: str) -> str:
-    """What the program prints; skips the test where node or the library is missing."""
-    interpreter = shutil.which("node")
-    if interpreter is None:
-        pytest.skip("node is not installed")
-    places = [
-        os.environ.get("NODE_PATH", ""),
-        "/usr/lib/node_modules",
-        "/usr/local/lib/node_modules",
-    ]
-    done = subprocess.run(
-        [interpreter, "-e", program, *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"NODE_PATH": ":".join(filter(None, places))},
-    )
-    if "Cannot find module 'sparkplug-payload'" in done.stderr:
-        pytest.skip("sparkplug-payload is not installed: npm install -g sparkplug-payload")
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def read(payload: bytes) -> Any:
-    return json.loads(node(READ, payload.hex()))
+    return json.loads(answer("sparkplug-payload", READ, payload.hex()))
 
 
 def values(payload: Any) -> dict[Any, tuple[str, Any]]:
@@ -97,5 +69,5 @@ def test_births_data_and_deaths_are_read_as_they_were_meant() -> None:
 
 def test_its_rebirth_command_is_understood() -> None:
     session = SparkplugSession(EdgeNode(group="VoltForge", node="L07-S3"))
-    session.receive(bytes.fromhex(node(WRITE)))
+    session.receive(bytes.fromhex(answer("sparkplug-payload", WRITE)))
     assert session.rebirth_wanted
