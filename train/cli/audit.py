@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from edge_runtime import __version__
 from edge_runtime.errors import UsageError
-from train.cli.source import configure_source, source
+from train.cli.source import configure_source, configure_split, frozen_split, source
 from train.data.simulated import usable_cores
 from train.errors import RunError
 
@@ -48,7 +48,8 @@ The folder gets audit.csv (one row per image, in the data's order), audit.json a
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EPILOG
-    configure_source(parser, required=True)
+    configure_source(parser, required=False)
+    configure_split(parser)
     parser.add_argument(
         "--out", type=Path, required=True, metavar="AUDIT_FOLDER", help="folder to make"
     )
@@ -108,6 +109,8 @@ def run(arguments: argparse.Namespace) -> int:
     ):
         if value < least:
             raise UsageError(f"--{flag} {value}: expected at least {least}")
+    if arguments.data_dir is None and arguments.split is None:
+        raise UsageError("--data-dir or --split is needed: where the labelled images are")
     from train.data.audit import AUDIT_SCHEMA, COLUMNS, Audit
     from train.data.duplicates import find_duplicates
     from train.data.flags import flag as flag_images
@@ -118,7 +121,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     _make_folder(arguments.out)
     began = time.monotonic()
-    dataset = source(arguments).read()
+    split = frozen_split(arguments)
+    dataset = split.teaching()[0] if split else source(arguments).read()
     # Before the images are gone through: what the flags name must be possible.
     search = None if arguments.no_label_errors else _label_search(arguments, dataset.labels)
     with _bar("looking", len(dataset.samples)) as bar:
@@ -141,7 +145,7 @@ def run(arguments: argparse.Namespace) -> int:
         "audited_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "version": __version__,
         "command": arguments.command_line,
-        "data": str(arguments.data_dir),
+        "data": str(dataset.root),
         "settings": {
             "near_bits": near_bits,
             "folds": arguments.folds,

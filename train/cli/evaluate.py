@@ -64,7 +64,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--slice",
         nargs="*",
         metavar="NAME",
-        help="line, station, week, generation; none to leave them out (default: those that differ)",
+        help="line, station, week, generation, blurred; none to leave them out (default: those that "
+        "tell images apart)",
     )
     parser.add_argument(
         "--engine",
@@ -123,7 +124,7 @@ def run(arguments: argparse.Namespace) -> int:
     from optimize.graph import read_model
     from train.evidence import evaluation, evaluation_text
     from train.evidence.examine import examine
-    from train.evidence.slices import usual
+    from train.evidence.slices import BLURRED, find_blurred, usual
 
     criteria = _criteria(arguments)
     read = read_model(arguments.model)
@@ -137,7 +138,17 @@ def run(arguments: argparse.Namespace) -> int:
             total=len(dataset.samples), desc="judging", unit="image", disable=None, leave=False
         ) as bar:
             examined = examine(engine, read.spec, dataset, advanced=bar.update)
-    slices = usual(examined.dataset) if arguments.slice is None else arguments.slice
+    slices, blurred = arguments.slice, None
+    if slices is None or BLURRED in slices:
+        with tqdm(
+            total=len(examined.truth),
+            desc="looking for blur",
+            unit="image",
+            disable=None,
+            leave=False,
+        ) as bar:
+            blurred = find_blurred(examined.dataset, advanced=bar.update)
+        slices = usual(examined.dataset, blurred) if slices is None else slices
     with tqdm(desc="counting", unit="slice", disable=None, leave=False) as bar:
         made = evaluation.evaluate(
             examined,
@@ -147,6 +158,7 @@ def run(arguments: argparse.Namespace) -> int:
             criteria=criteria,
             confidence=arguments.confidence,
             slices=slices,
+            blurred=blurred,
             modules=arguments.modules_per_month,
             defect_rate=arguments.defect_rate,
             command=arguments.command_line,

@@ -79,7 +79,8 @@ def run(arguments: argparse.Namespace) -> int:
         "seed": arguments.seed,
     }
     drawn = {name: value for name, value in drawn.items() if value is not None}
-    if arguments.side_column and (drawn or arguments.time_ordered):
+    column = arguments.side_column
+    if column and (drawn or arguments.time_ordered):
         raise UsageError(
             "--side-column takes the split as the manifest has it: leave out --test-split, "
             "--val-split, --time-ordered and --seed"
@@ -87,15 +88,13 @@ def run(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from train.data.freeze import freeze
-    from train.data.split import Plan
+    from train.data.split import Agreed, Plan
 
-    plan = Plan(time_ordered=arguments.time_ordered, **drawn)
     with tqdm(unit="image", file=sys.stderr, disable=None, leave=False) as bar:
         frozen = freeze(
             source(arguments),
             arguments.out,
-            plan,
-            side_column=arguments.side_column,
+            Agreed(column=column) if column else Plan(time_ordered=arguments.time_ordered, **drawn),
             command=arguments.command_line,
             workers=arguments.workers,
             started=bar.reset,

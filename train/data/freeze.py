@@ -9,7 +9,7 @@ import hashlib
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,7 +22,7 @@ import numpy.typing as npt
 from edge_runtime.decoding import Undecodable, decode
 from edge_runtime.errors import UsageError
 from optimize.dataset import Dataset, locate, read_rows
-from optimize.manifest import OPTIONAL, Sample, table_columns
+from optimize.manifest import OPTIONAL, table_columns
 from optimize.samples import Samples, take
 from train.data.frozen_split import (
     COLUMNS,
@@ -37,14 +37,12 @@ from train.data.frozen_split import (
 )
 from train.data.ledger import LEDGER
 from train.data.manifest import Source
-from train.data.split import TEST, TRAIN, VALIDATION, Plan, assign, check_sides
+from train.data.split import TEST, TRAIN, VALIDATION, Agreed, Plan, assign, check_sides
 from train.data.stream import in_order, read_image, require_every_class
 from train.errors import RunError, SealError
 from train.written_aside import write_csv
 
 Row = tuple[str, ...]
-
-
 Hashes = npt.NDArray[np.uint8]
 """(N, 32) SHA-256 of each file's content: kept as they are, since there may be millions."""
 
@@ -52,15 +50,14 @@ Hashes = npt.NDArray[np.uint8]
 def freeze(
     source: Source,
     out: Path,
-    plan: Plan,
+    plan: Plan | Agreed,
     *,
-    side_column: str | None = None,
     command: str,
     workers: int = 2,
     started: Callable[[int], object] = lambda _images: None,
     advanced: Callable[[int], object] = lambda _images: None,
 ) -> FrozenSplit:
-    """Split a data set by plan, or as `side_column` says, and write the folder `out`.
+    """Split a data set by plan, or as was agreed, and write the folder `out`.
 
     `started` is told how many images there are, `advanced` of each that was opened. Raises SealError
     where `out` exists, DatasetError for data that cannot be split, RunError where it cannot be written;
@@ -71,33 +68,23 @@ def freeze(
             f"{out} exists already, and a frozen split is never overwritten: name another folder"
         )
     dataset = source.read()
-    wanted = _read_sides(source, side_column) if side_column else None
+    agreed = _read_sides(source, plan.column) if isinstance(plan, Agreed) else []
     started(len(dataset.samples))
     hashes, faults = _look(dataset, workers, advanced)
     usable = [index for index in range(len(hashes)) if index not in faults]
     clean = replace(dataset, samples=take(dataset.samples, usable))
     require_every_class(dataset, clean.labels)
     clean, merged = merge_duplicates(clean, hashes[usable])
-    if wanted is None or side_column is None:
-        assignment = assign(clean, plan)
-    else:
-        assignment = check_sides(clean.samples, [wanted[index] for index in usable], side_column)
-    quarantine = [
-        (path, "", "no label: it lies beside the class folders") for path in dataset.unlabelled
-    ]
-    for index, reason in faults.items():
-        sample = dataset.samples[index]
-        quarantine.append((sample.path, sample.label, reason))
-
-    def rows(*sides: str) -> Iterator[Row]:
-        for sample, side in zip(clean.samples, assignment.sides, strict=True):
-            if side in sides:
-                yield _row(sample, side)
-
+    assignment = (
+        check_sides(clean.samples, [agreed[index] for index in usable], plan.column)
+        if isinstance(plan, Agreed)
+        else assign(clean, plan)
+    )
+    quarantine = list(_quarantine(dataset, faults))
     root = dataset.root.resolve()
     with _folder_aside(out) as aside:
-        write_csv(aside / TAUGHT, COLUMNS, rows(TRAIN, VALIDATION))
-        write_csv(aside / SEALED, COLUMNS, rows(TEST))
+        write_csv(aside / TAUGHT, COLUMNS, _rows(clean, assignment.sides, TRAIN, VALIDATION))
+        write_csv(aside / SEALED, COLUMNS, _rows(clean, assignment.sides, TEST))
         write_csv(aside / QUARANTINE, ("path", "label", "reason"), quarantine)
         taught, sealed = (_sha256_of(aside / name) for name in (TAUGHT, SEALED))
         record = SplitRecord(
@@ -105,8 +92,8 @@ def freeze(
             command=command,
             root=root,
             source=source,
-            plan=None if side_column else plan,
-            side_column=side_column,
+            plan=plan if isinstance(plan, Plan) else None,
+            side_column=plan.column if isinstance(plan, Agreed) else None,
             cut=assignment.cut,
             straddling=assignment.straddling,
             merged=merged,
@@ -187,14 +174,21 @@ def _look(
     return hashes, faults
 
 
-def _row(sample: Sample, side: str) -> Row:
-    return (
-        sample.path,
-        sample.label,
-        sample.group,
-        side,
-        *(getattr(sample, name) for name in OPTIONAL),
-    )
+def _rows(dataset: Dataset, sides: Sequence[str], *wanted: str) -> Iterator[Row]:
+    """The rows of some sides, as COLUMNS name their cells."""
+    for sample, side in zip(dataset.samples, sides, strict=True):
+        if side in wanted:
+            others = (getattr(sample, name) for name in OPTIONAL)
+            yield (sample.path, sample.label, sample.group, side, *others)
+
+
+def _quarantine(dataset: Dataset, faults: Mapping[int, str]) -> Iterator[Row]:
+    """Path, label and reason of every image that is on no side."""
+    for path in dataset.unlabelled:
+        yield path, "", "no label: it lies beside the class folders"
+    for index, reason in faults.items():
+        sample = dataset.samples[index]
+        yield sample.path, sample.label, reason
 
 
 def _sha256_of(file: Path) -> str:

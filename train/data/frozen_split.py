@@ -54,7 +54,7 @@ class SplitRecord(Contract):
     """What the paths of the images are relative to."""
     source: Source
     plan: Plan | None
-    """None where `side_column` says who stands where."""
+    """Null where `side_column` says who stands where."""
     side_column: str | None
     cut: UtcTime | None
     """Nothing captured from here on is taught or validated; null unless the plan is time-ordered."""

@@ -66,6 +66,14 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Agreed:
+    """In place of a plan: the manifest says already who stands where."""
+
+    column: str
+    """Its cells are `train`, `validation` or `test`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
     """The side of each sample, and what there is to say about it."""
 

@@ -23,7 +23,7 @@ from train.errors import RunError
 from train.evidence.cost import Cost, Volume, costs
 from train.evidence.criteria import Criteria, Finding, both_sides, judge, too_few
 from train.evidence.examine import Examined
-from train.evidence.slices import parts
+from train.evidence.slices import Blurred, parts
 from train.figures.bounds import Trials
 from train.figures.counts import confusion
 from train.figures.intervals import Figure, figures
@@ -180,6 +180,7 @@ def evaluate(
     criteria: Criteria,
     confidence: float,
     slices: Sequence[str],
+    blurred: Blurred | None,
     modules: int,
     defect_rate: float | None,
     command: str,
@@ -192,7 +193,7 @@ def evaluate(
 
     `advanced` is told of each finished part. Raises UsageError for a slice that there is not.
     """
-    cut = parts(examined.dataset, slices)
+    cut = parts(examined.dataset, slices, blurred)
     whole = _figures(examined, confidence)
     labelled_rate = float(np.mean(~examined.is_good))
     volume = Volume(

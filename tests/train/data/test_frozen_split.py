@@ -10,7 +10,7 @@ from tests.train.conftest import LABELS, draw
 from train.data.freeze import freeze, merge_duplicates
 from train.data.frozen_split import FrozenSplit, read_split
 from train.data.manifest import Source
-from train.data.split import Plan
+from train.data.split import Agreed, Plan
 from train.data.stream import read_image
 from train.errors import DatasetError, SealError
 
@@ -149,11 +149,11 @@ def test_a_column_can_say_who_stands_where(images: Path) -> None:
     split = freeze(
         Source(data_dir=images),
         images.parent / "split",
-        Plan(),
-        side_column="side",
+        Agreed(column="side"),
         command="",
     )
-    assert split.record.plan is None
+    record = read_split(split.folder).record
+    assert (record.plan, record.side_column) == (None, "side")
     assert {sample.group[-1] for sample in split.side("validation").samples} == {"2"}
     sealed, _ = open_it(split)
     assert {sample.group[-1] for sample in sealed.samples} == {"3"}
@@ -165,8 +165,7 @@ def test_a_column_that_tears_an_image_from_its_twin_is_refused(images: Path) -> 
         freeze(
             Source(data_dir=images),
             images.parent / "split",
-            Plan(),
-            side_column="side",
+            Agreed(column="side"),
             command="",
         )
 
