@@ -133,7 +133,7 @@ def _configure_source_data(group: "argparse._ArgumentGroup") -> None:
         "--source-epochs",
         type=positive,
         metavar="N",
-        help="of the runs on the source data (default: as --epochs)",
+        help="of the runs on the source data, over all of it (default: as --epochs)",
     )
 
 
@@ -196,7 +196,7 @@ def _plan(arguments: argparse.Namespace) -> "Plan":
 
 
 def _source(arguments: argparse.Namespace, target: Settings) -> Settings | None:
-    """How the source data is taught: by the target's recipe, but for its own number of epochs."""
+    """How the source data is taught: by the target's recipe, but whole and for epochs of its own."""
     split, where = None, None
     if arguments.source_split is not None:
         if arguments.source_manifest or arguments.source_where:
@@ -227,6 +227,7 @@ def _source(arguments: argparse.Namespace, target: Settings) -> Settings | None:
         recipe=replace(
             target.recipe,
             epochs=epochs,
+            epoch_images=None,
             freeze_epochs=frozen_for,
             unfreeze_epochs=min(target.recipe.unfreeze_epochs, epochs - frozen_for),
         ),

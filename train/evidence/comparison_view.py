@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 
 from train.evidence import charts
-from train.evidence.comparison import Comparison, Worth
+from train.evidence.comparison import Comparison
 from train.figures.resamples import DEFECT_RECALL, FALSE_POSITIVES, MACRO_F1, REACHABLE, Estimate
+from train.figures.worth import Labels
 
 _TABLED = (MACRO_F1, REACHABLE, DEFECT_RECALL, FALSE_POSITIVES)
 _WIDTH = 27
@@ -29,21 +30,27 @@ def best_arm(made: Comparison, figure: str = MACRO_F1) -> str:
     return max(totals, key=lambda arm: totals[arm])
 
 
-def chart(made: Comparison, figure: str = MACRO_F1) -> str:
-    """Learning curves of one figure as SVG, with their intervals."""
-    lines = []
-    for arm in _names(made):
-        points = [made.point(arm, share) for share in made.shares]
-        drawn = [(p.labels, *ends) for p in points if (ends := _ends(p.figures[figure]))]
-        labels, values, low, high = zip(*drawn, strict=True) if drawn else ((), (), (), ())
-        lines.append(charts.Line(name=arm, x=labels, y=values, band=(low, high)))
+def chart(made: Comparison) -> str:
+    """Learning curves as SVG, with their intervals: macro F1, and defect recall where it is known."""
+    panels = [
+        charts.Panel(
+            drawn=[_curve(made, arm, figure) for arm in _names(made)],
+            y=charts.Axis(label=figure),
+        )
+        for figure in (MACRO_F1, DEFECT_RECALL)
+        if figure in made.points[0].figures
+    ]
     ticks = sorted({made.point(_names(made)[0], share).labels for share in made.shares})
-    return charts.lines(
-        figure.replace(" ", "-"),
-        lines,
-        charts.Axis(label="labelled images", scale="log", ticks=ticks),
-        charts.Axis(label=f"{figure}, with {made.confidence:.0%} intervals over groups"),
-    )
+    words = f"labelled images (bands: {made.confidence:.0%} intervals over groups)"
+    x = charts.Axis(label=words, scale="log", ticks=ticks)
+    return charts.panels("learning-curves", panels, x)
+
+
+def _curve(made: Comparison, arm: str, figure: str) -> charts.Line:
+    points = [made.point(arm, share) for share in made.shares]
+    drawn = [(point.labels, *ends) for point in points if (ends := _ends(point.figures[figure]))]
+    labels, values, low, high = zip(*drawn, strict=True) if drawn else ((), (), (), ())
+    return charts.Line(name=arm, x=labels, y=values, band=(low, high))
 
 
 def _heading(made: Comparison) -> str:
@@ -99,19 +106,19 @@ def _saved(made: Comparison, figure: str) -> Iterable[str]:
     if not rivals:
         return
     found = {(w.rival, w.share): w for w in made.worths if (w.arm, w.figure) == (best, figure)}
+    most = {name: max(p.labels for p in made.points if p.arm == name) for name in rivals}
     yield f"labels that the others need for the {figure} of {best}"
     yield f"{best:<18} {'labels':>8}  " + "".join(f"{name:<{_WIDTH}}" for name in rivals)
     for share in made.shares:
         labels = made.point(best, share).labels
-        cells = "".join(f"{_needed(found[name, share]):<{_WIDTH}}" for name in rivals)
+        cells = "".join(f"{_needed(found[r, share].needed, most[r]):<{_WIDTH}}" for r in rivals)
         yield f"{share:<18.4g} {labels:>8,.0f}  {cells}"
 
 
-def _needed(worth: Worth) -> str:
-    needed = worth.needed
-    fewest = "<= " if needed.at_most else ""
-    return f"{fewest}{_labels(needed.value)} ({_labels(needed.low)} .. {_labels(needed.high)})"
-
-
-def _labels(number: float | None) -> str:
-    return "not reached" if number is None else f"{number:,.0f}"
+def _needed(needed: Labels, most: float) -> str:
+    """`most` is the most that the rival was taught with: of more, nothing is known."""
+    value, low, high = (
+        f">{most:,.0f}" if labels is None else f"{labels:,.0f}"
+        for labels in (needed.value, needed.low, needed.high)
+    )
+    return f"{'<=' if needed.at_most else ''}{value} ({low} .. {high})"
