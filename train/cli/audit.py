@@ -37,8 +37,8 @@ examples:
 
 Every file is decoded; what cannot be used is quarantined with its reason. Groups that share a
 photograph are merged. Blur and exposure are judged by limits of the data set itself. Labels are judged
-by a classifier that is taught with other groups only: it points at images for a person to look at, and
-about half of its suspects are rightly labelled. A class that stands in fewer groups than --folds is not
+by a classifier taught with other groups only: it points at images for a person to look at, and half of
+its suspects or more are rightly labelled. A class that stands in fewer groups than --folds is not
 judged, and is named.
 
 The folder gets audit.csv (one row per image, in the data's order), audit.json and audit.html.
@@ -133,7 +133,8 @@ def run(arguments: argparse.Namespace) -> int:
     suspicions = None
     if search is not None:
         with _bar("judging labels", len(seen.usable)) as bar:
-            suspicions = search.run(seen, duplicates.groups, progress=bar.update)
+            components = search.components(seen, bar.update)
+        suspicions = search.judge(components, seen, duplicates.groups)
     audit = Audit(
         seen=seen,
         duplicates=duplicates,

@@ -115,6 +115,13 @@ class Audit:
             for group in self.duplicates.merged(dataset)
             if sizes[group] > max(_LARGE * len(dataset.samples), _FEW)
         ]
+        if counts["label_errors"]:
+            found += [
+                f"{suspects} of {dataset.counts[label]} labels {label!r} are suspected: the classifier "
+                "hardly knows this class, so trust its rank more than its cut"
+                for label, suspects in counts["label_errors"]["suspects_by_label"].items()
+                if suspects > dataset.counts[label] / 2
+            ]
         if self.unjudged:
             labels = ", ".join(f"{label} {count}" for label, count in self.unjudged.items())
             found.append(

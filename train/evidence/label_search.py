@@ -48,17 +48,12 @@ class LabelSearch:
             "img_size": self.size.width,
         }
 
-    def run(
-        self,
-        seen: Survey,
-        groups: Sequence[str],
-        *,
-        progress: Callable[[int], object] = lambda _images: None,
-    ) -> Suspicions:
-        """Judge the labels of all usable images; `groups` are those of every image, after merging."""
-        usable = seen.usable
+    def components(
+        self, seen: Survey, progress: Callable[[int], object] = lambda _images: None
+    ) -> npt.NDArray[np.float32]:
+        """What the backbone makes of every usable image, in short form (N, DIMENSIONS or fewer)."""
         images = _usable_images(seen, self.size)
-        order = np.random.default_rng(self.seed).permutation(len(usable))
+        order = np.random.default_rng(self.seed).permutation(len(images))
         machine = self.means.machine(amp=False)
 
         def watched() -> Iterator[npt.NDArray[np.float32]]:
@@ -69,9 +64,15 @@ class LabelSearch:
                 yield batch
 
         with machine.workers:
-            components = compress(watched())
+            return compress(watched())[np.argsort(order)]
+
+    def judge(
+        self, components: npt.NDArray[np.float32], seen: Survey, groups: Sequence[str]
+    ) -> Suspicions:
+        """Judge the labels of all usable images; `groups` are those of every image, after merging."""
+        usable = seen.usable
         found = suspect_labels(
-            components[np.argsort(order)],
+            components,
             seen.dataset.classes[usable],
             [groups[index] for index in usable],
             folds=self.folds,
