@@ -1,9 +1,10 @@
-"""Augmentation that imitates what changes between cameras: light, colour, highlights, sharpness, noise.
+"""Augmentation that imitates what changes between cameras: light, colour, highlights, sharpness, noise,
+and what gets in the way.
 
 uint8 RGB in, uint8 RGB of the same shape out, numpy and OpenCV alone, 1.4 ms per 256x256 image on one
 core. Every draw comes from the generator that is handed in, so a seed gives the same pixels again.
-Nothing hides or adds a defect: no cut-outs, no mixing, and blur stays shorter than what wipes out a
-hairline crack.
+Nothing hides or adds a defect: no cut-outs, no mixing, what reaches in from a border stays in the outer
+eighth, and blur stays shorter than what wipes out a hairline crack.
 """
 
 from collections.abc import Sequence
@@ -39,6 +40,10 @@ class Augmentation:
     """In the exponent's logarithm."""
     temperature: float = 0.09
     """Gain of red against blue."""
+    occlusion: float = 0.1
+    """Probability that something out of focus, a cable or a gripper, reaches in from one border."""
+    occlusion_depth: float = 0.12
+    """How far at most, as share of the side."""
     highlight: float = 0.35
     """Probability of specular blobs."""
     blur: float = 0.15
@@ -53,6 +58,8 @@ class Augmentation:
     def apply(self, pixels: Pixels, random: np.random.Generator) -> Pixels:
         """One altered copy of the image; the draws are `random`'s next ones."""
         image = self._move(pixels, random)
+        if random.random() < self.occlusion:
+            image = _occlude(image, self.occlusion_depth, random)
         image = self._relight(image, random)
         if random.random() < self.highlight:
             image = _add_highlights(image, random)
@@ -114,6 +121,30 @@ def contact_sheet(rows: Sequence[Sequence[Pixels]], tile: int = 128, gap: int = 
             small = cv2.resize(image, (tile, tile), interpolation=cv2.INTER_AREA)
             sheet[top : top + tile, left : left + tile] = small
     return sheet
+
+
+def _occlude(pixels: Pixels, deepest: float, random: np.random.Generator) -> Pixels:
+    """A dark or grey shape with soft edges, broad at one border and narrower at its tip."""
+    height, width = pixels.shape[:2]
+    quarters = int(random.integers(4))
+    # Drawn reaching down from the upper border, then turned to its own.
+    across, along = (width, height) if quarters % 2 else (height, width)
+    middle, half = random.uniform(0, along), random.uniform(0.06, 0.2) * along
+    tip, depth = half * random.uniform(0.3, 0.9), random.uniform(0.4, 1) * deepest * across
+    softness = depth / 8
+    reach = depth - 2 * softness
+    left, right = (
+        ((middle - half, -2), (middle - tip, reach)),
+        ((middle + tip, reach), (middle + half, -2)),
+    )
+    mask = np.zeros((across, along), np.float32)
+    cv2.fillPoly(mask, [np.rint((*left, *right)).astype(np.int32)], 1.0)
+    if softness >= 0.3:
+        mask = np.asarray(cv2.GaussianBlur(mask, (0, 0), softness), np.float32)
+    mask[int(depth) :] = 0
+    shade = random.uniform(12, 110) * random.uniform(0.93, 1.07, 3)
+    covered = pixels + (shade - pixels) * np.rot90(mask, quarters)[..., None]
+    return np.rint(covered).astype(np.uint8)
 
 
 def _add_highlights(pixels: Pixels, random: np.random.Generator) -> Pixels:

@@ -51,6 +51,24 @@ def test_flips_move_pixels_exactly(change: dict[str, float], expected: np.ndarra
     np.testing.assert_array_equal(apply(replace(STILL, **change)), expected)
 
 
+@given(seed=st.integers(0, 2**32), height=st.integers(24, 300), width=st.integers(24, 300))
+def test_what_reaches_in_stays_off_the_middle(seed: int, height: int, width: int) -> None:
+    pixels = image(height, width)
+    altered = apply(replace(STILL, occlusion=1.0, occlusion_depth=0.12), seed, pixels)
+    down, right = -(-height // 8), -(-width // 8)
+    middle = np.s_[down : height - down, right : width - right]
+    np.testing.assert_array_equal(altered[middle], pixels[middle])
+
+
+def test_what_reaches_in_covers_some_of_one_border() -> None:
+    white = np.full((64, 64, 3), 255, np.uint8)
+    for seed in range(40):
+        covered = apply(replace(STILL, occlusion=1.0, occlusion_depth=0.12), seed, white) < 200
+        borders = [covered[0], covered[-1], covered[:, 0], covered[:, -1]]
+        assert 0 < covered.all(axis=2).mean() < 0.1
+        assert any(border.any() for border in borders)
+
+
 def test_highlights_only_brighten() -> None:
     altered = apply(replace(STILL, highlight=1.0))
     assert (altered >= image()).all()
