@@ -10,6 +10,7 @@ import torch
 from tqdm import tqdm
 
 from edge_runtime.contracts.manifest import InputSpec
+from tests.train.fitting.weights import assert_same, state
 from train.data.split import split_dataset
 from train.data.stream import open_images
 from train.errors import DivergenceError, RunError
@@ -64,23 +65,6 @@ def train(
         checkpoint_every_s=checkpoint_every_s,
     )
     return folder, epochs
-
-
-def state(folder: RunFolder) -> dict[str, torch.Tensor]:
-    stored = torch.load(folder.last, weights_only=True)
-    moments = stored["optimizer"]["optimizer"]["state"]
-    return {
-        **{f"network.{name}": value for name, value in stored["network"].items()},
-        **{f"average.{name}": value for name, value in stored["average"].items()},
-        **{f"{i}.{name}": value for i, row in moments.items() for name, value in row.items()},
-        **{f"best.{name}": value for name, value in backbones.load_best(folder).items()},
-    }
-
-
-def assert_same(a: RunFolder, b: RunFolder) -> None:
-    ours, theirs = state(a), state(b)
-    assert ours.keys() == theirs.keys()
-    assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
 
 
 def test_a_run_repeats_bit_by_bit_and_another_seed_does_not(
