@@ -92,6 +92,22 @@ def test_nothing_before_the_final_evaluation_reads_a_sealed_image(
     assert read_split(line / "split").ledger.read() == ()
 
 
+def test_who_validates_is_asked_once(
+    line: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        "--split",
+        str(line / "split"),
+        "--val-split",
+        "0.3",
+        "--output",
+        str(tmp_path / "run"),
+    ]
+    assert main(["fit", *words, *FIT]) == 2
+    assert "leave out --val-split" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 def test_every_opening_is_in_the_ledger_and_in_the_report(
     opened: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -184,7 +184,7 @@ def _plan(arguments: argparse.Namespace) -> "Plan":
     target = Settings(
         source=replace(where, data_dir=where.data_dir.resolve()),
         split=split.reference if split else None,
-        val_split=arguments.val_split,
+        val_split=fit.val_split(arguments),
         ok_labels=tuple(arguments.ok_label) if arguments.ok_label else None,
         model=arguments.model,
         initial_weights="scratch",

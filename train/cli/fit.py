@@ -12,7 +12,14 @@ from train.cli.source import configure_source, configure_split, frozen_split, so
 from train.data.augment import Augmentation
 from train.data.manifest import Source
 from train.fitting.recipe import LOSSES, Recipe
-from train.fitting.record import AmpDtype, Precision, Settings, dump_settings, read_record
+from train.fitting.record import (
+    VAL_SPLIT,
+    AmpDtype,
+    Precision,
+    Settings,
+    dump_settings,
+    read_record,
+)
 from train.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -143,9 +150,8 @@ def configure_model(group: "argparse._ArgumentGroup", *, initial_weights: bool =
     group.add_argument(
         "--val-split",
         type=float,
-        default=0.2,
         metavar="SHARE",
-        help="share of images held back for validation, without --split (default: %(default)s)",
+        help=f"share of images held back for validation, without --split (default: {VAL_SPLIT:g})",
     )
 
 
@@ -290,6 +296,15 @@ def means(arguments: argparse.Namespace) -> "Means":
     )
 
 
+def val_split(arguments: argparse.Namespace) -> float:
+    """Share that a draw holds back; raises UsageError beside a frozen split, where nothing is drawn."""
+    if arguments.val_split is None:
+        return VAL_SPLIT
+    if arguments.split is not None:
+        raise UsageError("--split says already who validates: leave out --val-split")
+    return float(arguments.val_split)
+
+
 def recipe(arguments: argparse.Namespace) -> Recipe:
     """The recipe that the flags name."""
     return Recipe(**{name: getattr(arguments, name) for name in Recipe.__dataclass_fields__})
@@ -318,7 +333,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
             where=where.where,
         ),
         split=split.reference if split else None,
-        val_split=arguments.val_split,
+        val_split=val_split(arguments),
         ok_labels=tuple(arguments.ok_label) if arguments.ok_label else None,
         model=arguments.model,
         initial_weights=arguments.initial_weights,

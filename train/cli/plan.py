@@ -28,6 +28,7 @@ from train.data.manifest import read_class_folders
 from train.errors import BudgetError
 from train.fitting.budget import Work
 from train.fitting.plan import GB, Plan
+from train.fitting.record import VAL_SPLIT
 
 NAME = "plan"
 HELP = "measure whether a recipe fits the hours and the memory there are"
@@ -79,6 +80,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     configure_source(parser, required=False)
     configure_model(parser.add_argument_group("model"))
+    parser.set_defaults(val_split=VAL_SPLIT)
     configure_recipe(parser.add_argument_group("recipe"))
     configure_machine(parser.add_argument_group("machine"))
 

@@ -25,6 +25,8 @@ from train.run_folder import RunFolder
 RUN_SCHEMA: Literal["edge-inspect/run/1"] = "edge-inspect/run/1"
 GOOD_LABEL = "no_defect"
 """The class that is good unless the user says otherwise."""
+VAL_SPLIT = 0.2
+"""Share of the images that a draw holds back, unless the user says otherwise."""
 
 AmpDtype = Literal["bfloat16", "float16"]
 
@@ -44,7 +46,7 @@ class Settings:
     source: Source
     split: SplitReference | None = None
     """The frozen split that says who teaches and who validates, in place of a draw."""
-    val_split: float = 0.2
+    val_split: float = VAL_SPLIT
     """Share held back by the draw."""
     ok_labels: tuple[str, ...] | None = None
     """Labels of good parts; None means `no_defect` where there is such a class."""
