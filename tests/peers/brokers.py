@@ -17,6 +17,8 @@ from typing import Self
 
 import pytest
 
+from tests.peers.node import ENVIRONMENT, interpreter
+
 
 class PeerBroker:
     """A broker process; use as a context manager. `port` stays the same over `kill` and `start`."""
@@ -152,7 +154,7 @@ class Aedes(PeerBroker):
     )
 
     def command(self) -> list[str]:
-        node = shutil.which("node")
-        if node is None or subprocess.run([node, "-e", "require('aedes')"], check=False).returncode:
-            pytest.skip("aedes is not installed where NODE_PATH points: npm install aedes")
-        return [node, "-e", self.PROGRAM, str(self.port)]
+        return [interpreter("aedes"), "-e", self.PROGRAM, str(self.port)]
+
+    def environment(self) -> Mapping[str, str]:
+        return {"NODE_PATH": ENVIRONMENT["NODE_PATH"]}
