@@ -6,6 +6,7 @@ Each mistake is one that a station of this kind could really have, made by repla
 product in this process alone.
 """
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +19,9 @@ from edge_runtime.contracts.verdict import DeliveryNote, Lane, Outcome, message
 from edge_runtime.errors import DiskFullError, StateError
 from edge_runtime.health import HealthLog
 from edge_runtime.journal.journal import Entry, Journal
-from edge_runtime.mes.base import Publisher
+from edge_runtime.mes import client, connection
+from edge_runtime.mes.base import Acknowledgement, Publisher
+from edge_runtime.mes.mqtt import MqttPublisher
 from edge_runtime.mes.window import Outgoing, SendWindow
 from tests.reliability.daemon import TOPICS
 
@@ -26,6 +29,9 @@ _LEAK_BYTES = 10_000
 """About what one picture weighs."""
 _SLOW_SYNC_S = 0.1
 """What a commit takes on a worn card. On a quick disk a kill seldom hits the moment between the two."""
+
+_SMALL_BUFFER = 32
+"""Messages; one and a half seconds at 20 parts a second."""
 
 
 def publish_before_commit() -> None:
@@ -85,7 +91,7 @@ def clear_on_send() -> None:
 
 
 def forget_on_break() -> None:
-    """Forgets what was on its way when the connection breaks, as plain publishing at QoS 0 does."""
+    """Forgets what was on its way when the connection breaks."""
     closed = SendWindow.closed
 
     def forget(self: SendWindow, *, over_message: bool) -> Outgoing | None:
@@ -93,6 +99,31 @@ def forget_on_break() -> None:
         return closed(self, over_message=over_message)
 
     SendWindow.closed = forget
+
+
+def send_and_forget() -> None:
+    """Clears on send, as plain publishing at QoS 0 does: a break and a full buffer lose what they meet.
+
+    Until its first connection it waits, so that a network without a fault costs it nothing.
+    """
+    forget_on_break()
+    publish = MqttPublisher.publish
+    SendWindow.__init__.__kwdefaults__["limit"] = _SMALL_BUFFER
+
+    def send(self: MqttPublisher, number: int, topic: str, payload: bytes) -> bool:
+        publish(self, number, topic, payload)
+        self._on_acknowledged(Acknowledgement(topic=topic, number=number, refusal=None))
+        return True
+
+    MqttPublisher.publish = send
+    MqttPublisher.connected = property(lambda self: self.connections > 0)
+    MqttPublisher._report = lambda *_: None
+
+
+def never_doubt() -> None:
+    """Takes a silent connection for a quiet one: no keep-alive, and all the time to answer."""
+    client.KEEP_ALIVE_S = 0
+    connection._ANSWER_TIMEOUT_S = math.inf
 
 
 def drop_what_the_disk_refuses() -> None:
@@ -154,6 +185,8 @@ MISTAKES: dict[str, Callable[[], None]] = {
     "publish-before-commit": publish_before_commit,
     "clear-on-send": clear_on_send,
     "forget-on-break": forget_on_break,
+    "send-and-forget": send_and_forget,
+    "never-doubt": never_doubt,
     "drop-what-the-disk-refuses": drop_what_the_disk_refuses,
     "settle-when-full": settle_when_full,
     "time-by-the-wall": time_by_the_wall,

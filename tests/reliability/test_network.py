@@ -16,23 +16,50 @@ pytestmark = [
 ]
 
 
+UNNOTICED = [fault for fault in HOLDS if HOLDS[fault] == UNNOTICED_S]
+FORGETFUL, TRUSTFUL = "send-and-forget", "never-doubt"
+CONTROLS = {
+    **{(TRUSTFUL, fault): UNNOTICED_S for fault in UNNOTICED},
+    **{(FORGETFUL, fault): SHORT_S for fault in (Fault.NONE, *HOLDS)},
+}
+"""How long each mistake meets each fault, seconds; the longest first."""
+_AT_A_TIME = 5
+
+
 @pytest.fixture(scope="module")
 def endured(
     tmp_path_factory: pytest.TempPathFactory, bundle: Path
-) -> tuple[dict[Fault, Recovery], Recovery]:
-    """All faults, and the control, endured at the same time."""
+) -> tuple[dict[Fault, Recovery], dict[tuple[str, Fault], Recovery]]:
+    """All faults, and the controls, endured at the same time."""
     folder = tmp_path_factory.mktemp("network")
-    broken = broken_program("forget-on-break")
-    with ThreadPoolExecutor(1) as pool:
-        control = pool.submit(
-            endure, Fault.BLACK_HOLE, SHORT_S, folder / "control", bundle, program=broken
-        )
-        return endure_all(folder, bundle), control.result()
+    with ThreadPoolExecutor(_AT_A_TIME) as pool:
+        controls = {
+            (mistake, fault): pool.submit(
+                endure,
+                fault,
+                held_s,
+                folder / f"{mistake}-{fault}".replace(" ", "-"),
+                bundle,
+                program=broken_program(mistake),
+            )
+            for (mistake, fault), held_s in CONTROLS.items()
+        }
+        recoveries = endure_all(folder, bundle)
+        return recoveries, {control: running.result() for control, running in controls.items()}
 
 
 @pytest.fixture
-def recoveries(endured: tuple[dict[Fault, Recovery], Recovery]) -> dict[Fault, Recovery]:
+def recoveries(
+    endured: tuple[dict[Fault, Recovery], dict[tuple[str, Fault], Recovery]],
+) -> dict[Fault, Recovery]:
     return endured[0]
+
+
+@pytest.fixture
+def controls(
+    endured: tuple[dict[Fault, Recovery], dict[tuple[str, Fault], Recovery]],
+) -> dict[tuple[str, Fault], Recovery]:
+    return endured[1]
 
 
 @pytest.mark.parametrize("fault", HOLDS)
@@ -47,16 +74,29 @@ def test_no_verdict_is_lost_whatever_the_network_does(
     assert recovery.recovery_s < 20.0, recovery.words
 
 
-@pytest.mark.parametrize("fault", [fault for fault in HOLDS if HOLDS[fault] == UNNOTICED_S])
+@pytest.mark.parametrize("fault", UNNOTICED)
 def test_a_silence_that_the_system_does_not_report_is_found_out(
     fault: Fault, recoveries: dict[Fault, Recovery]
 ) -> None:
-    said = " ".join(recoveries[fault].words)
-    assert "acknowledged nothing" in said or "keep-alive ran out" in said
+    assert found_out(recoveries[fault])
 
 
-def test_control_a_station_that_forgets_what_was_on_its_way_is_caught(
-    endured: tuple[dict[Fault, Recovery], Recovery],
+def found_out(recovery: Recovery) -> bool:
+    said = " ".join(recovery.words)
+    return "acknowledged nothing" in said or "keep-alive ran out" in said
+
+
+@pytest.mark.parametrize("fault", HOLDS)
+def test_control_a_station_that_clears_on_send_is_caught(
+    fault: Fault, controls: dict[tuple[str, Fault], Recovery]
 ) -> None:
-    _, control = endured
-    assert any("never at the consumer" in fault for fault in control.faults), control
+    assert controls[FORGETFUL, Fault.NONE].faults == (), "without a fault it has nothing to hide"
+    found = controls[FORGETFUL, fault].faults
+    assert any("never at the consumer" in words for words in found), found
+
+
+@pytest.mark.parametrize("fault", UNNOTICED)
+def test_control_a_station_that_never_doubts_a_silence_is_caught(
+    fault: Fault, controls: dict[tuple[str, Fault], Recovery]
+) -> None:
+    assert not found_out(controls[TRUSTFUL, fault]), controls[TRUSTFUL, fault]
