@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, ClassVar
 
 from edge_runtime import station
@@ -137,6 +138,19 @@ def drop_what_the_disk_refuses() -> None:
     station.Journal = Drops
 
 
+def start_anyway() -> None:
+    """Keeps its journal somewhere else where the folder for it cannot be used."""
+
+    class Elsewhere(Journal):
+        def __init__(self, folder: Path, **options: Any) -> None:
+            try:
+                super().__init__(folder, **options)
+            except StateError:
+                super().__init__(folder.parent.parent / "elsewhere", **options)
+
+    station.Journal = Elsewhere
+
+
 def settle_when_full() -> None:
     """Takes what waits for the broker for delivered when the disk is full, to be able to prune it."""
 
@@ -188,6 +202,7 @@ MISTAKES: dict[str, Callable[[], None]] = {
     "send-and-forget": send_and_forget,
     "never-doubt": never_doubt,
     "drop-what-the-disk-refuses": drop_what_the_disk_refuses,
+    "start-anyway": start_anyway,
     "settle-when-full": settle_when_full,
     "time-by-the-wall": time_by_the_wall,
     "say-online-first": say_online_first,

@@ -92,10 +92,11 @@ def test_a_jump_of_a_year_changes_nothing_but_the_times(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("years", [1, -1])
 def test_control_a_station_that_measures_by_the_wall_clock_is_caught(
-    station: Callable[..., Station], broker: PrivateBroker, tmp_path: Path
+    years: int, station: Callable[..., Station], broker: PrivateBroker, tmp_path: Path
 ) -> None:
     clock = WallClock(tmp_path / "clock")
     broken = station(environment=clock.environment, program=broken_program("time-by-the-wall"))
     with Consumer(broker.port) as consumer:
-        assert live_through([-1], broken, clock, consumer, runs=1) != ()
+        assert live_through([years], broken, clock, consumer, runs=1) != ()

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from edge_runtime.journal import integrity
+from edge_runtime.journal.database import Database
 from edge_runtime.journal.guard import EndMark
+from edge_runtime.journal.schema import HeadRow
 from edge_runtime.mes.private_broker import find_mosquitto
 from tests.reliability.daemon import Station
 from tests.reliability.damage import Kind, Original, Place, leave_behind, start_on
@@ -35,12 +38,33 @@ def test_damage_at_random_places_is_mended_or_refused(
     assert min(Counter(ends.values()).values()) > 5, "both ends were seen"
 
 
-def test_control_without_its_end_mark_a_cut_log_loses_verdicts_without_a_word(
-    original: Original, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kind", Kind)
+def test_control_without_its_end_mark_a_damaged_log_loses_verdicts_without_a_word(
+    kind: Kind, original: Original, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(EndMark, "read", lambda _self: None)
-    cut = Place(file=f"{JOURNAL}-wal", kind=Kind.CUT, offset=0, mask=1)
-    assert "lost without a word" in start_on(original, cut, tmp_path, bundle)
+    damaged = Place(file=f"{JOURNAL}-wal", kind=kind, offset=40, mask=255)
+    assert "lost without a word" in start_on(original, damaged, tmp_path, bundle)
+
+
+# A lost block and a cut of the file itself need no control: SQLite finds its own pages gone.
+def test_control_without_a_look_at_the_chain_a_flipped_byte_is_sent(
+    original: Original, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = (original.folder / JOURNAL).read_bytes()
+    owed = content.index(b'"seq":%d,' % min(original.owed))
+    flipped = Place(
+        file=JOURNAL, kind=Kind.FLIP, offset=content.index(b'"part_id":"', owed) + 11, mask=1
+    )
+    assert start_on(original, flipped, tmp_path, bundle) == "refused"
+    monkeypatch.setattr(integrity, "_unsettled", believed)
+    assert "sent changed" in start_on(original, flipped, tmp_path, bundle)
+
+
+def believed(database: Database, head: HeadRow) -> set[int]:
+    """What waits, as it stands there."""
+    rows = database.reader.execute("SELECT seq FROM verdict WHERE seq > ?", (head.answered_to,))
+    return {seq for (seq,) in rows}
 
 
 @pytest.mark.parametrize("kind", Kind)

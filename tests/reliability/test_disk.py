@@ -124,20 +124,37 @@ def test_control_a_station_that_takes_what_waits_for_delivered_is_caught(
     assert any("never at the consumer" in fault for fault in faults), faults
 
 
+def leave_read_only(station: Station, disk: SmallDisk, consumer: Consumer) -> Reckoning:
+    """What a station had done before its disk became read-only."""
+    with station.start() as daemon:
+        assert consumer.wait_for_more(20), daemon.words()
+        assert daemon.stop() == 0
+    before = settled(station, consumer)
+    disk.make_read_only()
+    return before
+
+
 def test_a_read_only_disk_is_refused_in_one_line(
     station: Callable[..., Station], disk: SmallDisk, consumer: Consumer
 ) -> None:
     writing = station(state=disk.path / "state")
-    with writing.start() as daemon:
-        assert consumer.wait_for_more(20), daemon.words()
-        assert daemon.stop() == 0
-    before = settled(writing, consumer)
-    disk.make_read_only()
+    before = leave_read_only(writing, disk, consumer)
     with writing.start() as daemon:
         assert daemon.wait() == 7, daemon.words()
         assert is_refusal(daemon.words()), daemon.words()
         assert "writable" in daemon.words()
     assert reckon(writing.state_dir, consumer) == before
+
+
+def test_control_a_station_that_starts_without_its_journal_is_caught(
+    station: Callable[..., Station], disk: SmallDisk, consumer: Consumer
+) -> None:
+    broken = station(state=disk.path / "state", program=broken_program("start-anyway"))
+    assert leave_read_only(broken, disk, consumer).faults == ()
+    with broken.start() as daemon:
+        assert consumer.wait(lambda consumer: consumer.contradicted), daemon.words()
+    faults = reckon(broken.state_dir, consumer).faults
+    assert any("two different contents" in fault for fault in faults), faults
 
 
 @pytest.fixture
@@ -146,11 +163,14 @@ def injecting() -> None:
         pytest.skip(reason)
 
 
-@pytest.mark.usefixtures("injecting")
-@pytest.mark.parametrize(
+FAILING_FOR_A_WHILE = pytest.mark.parametrize(
     ("calls", "error", "when"),
     [("fsync,fdatasync", "EIO", "30..33"), ("pwrite64", "EROFS", "300..303")],
 )
+
+
+@pytest.mark.usefixtures("injecting")
+@FAILING_FOR_A_WHILE
 def test_a_disk_that_fails_for_a_while_holds_verdicts_back_and_loses_none(
     calls: str, error: str, when: str, station: Callable[..., Station], consumer: Consumer
 ) -> None:
@@ -165,11 +185,12 @@ def test_a_disk_that_fails_for_a_while_holds_verdicts_back_and_loses_none(
 
 
 @pytest.mark.usefixtures("injecting")
+@FAILING_FOR_A_WHILE
 def test_control_a_station_that_drops_what_the_disk_refuses_is_caught(
-    station: Callable[..., Station], consumer: Consumer
+    calls: str, error: str, when: str, station: Callable[..., Station], consumer: Consumer
 ) -> None:
     broken = station(
-        wrapper=failing("fsync,fdatasync", "EIO", "30..33"),
+        wrapper=failing(calls, error, when),
         program=broken_program("drop-what-the-disk-refuses"),
     )
     with broken.start() as daemon:
