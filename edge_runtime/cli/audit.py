@@ -87,14 +87,22 @@ def _heads(arguments: argparse.Namespace, draft: ConfigDraft) -> Iterator[Journa
         raise UsageError("--station is required: say whose heads to compare with")
     station = StationId.parse(str(draft.value("station")))
     site = str(draft.value("site"))
+    found = False
     for file in arguments.heads:
         try:
             lines = file.read_text(encoding="utf-8").splitlines()
-            yield from read_heads(lines, (site, station.line, station.station))
+            heads = read_heads(lines, (site, station.line, station.station))
         except OSError as exc:
             raise UsageError(f"{file} cannot be read: {exc.strerror}") from exc
         except ValueError as exc:
             raise UsageError(f"{file}: {exc}") from exc
+        found |= bool(heads)
+        yield from heads
+    if arguments.heads and not found:
+        raise UsageError(
+            f"{', '.join(map(str, arguments.heads))}: no head of station {station} at site {site}, so "
+            "nothing to compare with: check --station and --site, or give another file"
+        )
     if arguments.published:
         topic = Topics(site=site, station=station).journal
         credentials = read_credentials(

@@ -14,6 +14,7 @@ from edge_runtime.cli.run import stop_on_signals
 from edge_runtime.cli.screen import Screen
 from edge_runtime.cli.verdict_table import VerdictTable, station_line
 from edge_runtime.consumer.consumer import Consumer
+from edge_runtime.consumer.ranges import Ranges
 from edge_runtime.consumer.recovery import Patience
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.contracts.verdict import LARGEST_SEQ, VerdictMessage
@@ -70,7 +71,11 @@ def run(arguments: argparse.Namespace) -> int:
     config = broker_config(arguments)
     _require_well_formed(arguments)
     # Nothing but verdicts may stand between the lines of JSON.
-    view = _View(Screen(sys.stderr if arguments.json else sys.stdout), as_json=arguments.json)
+    view = _View(
+        Screen(sys.stderr if arguments.json else sys.stdout),
+        as_json=arguments.json,
+        up_to=arguments.to_seq or LARGEST_SEQ,
+    )
     with (
         stop_on_signals() as stop,
         Consumer(
@@ -138,9 +143,10 @@ class _Wanted:
 class _View:
     """Where things are shown: a table, or lines of JSON beside remarks on stderr."""
 
-    def __init__(self, screen: Screen, *, as_json: bool) -> None:
+    def __init__(self, screen: Screen, *, as_json: bool, up_to: int) -> None:
         self._screen = screen
         self._as_json = as_json
+        self._up_to = up_to
         self._draw_at = 0.0
 
     def begin(self) -> None:
@@ -161,7 +167,10 @@ class _View:
             return
         self._draw_at = time.monotonic() + _REDRAW_S
         width = self._screen.width
-        foot = [station_line(name, feed, width) for name, feed in sorted(consumer.stations.items())]
+        foot = [
+            station_line(name, feed, width, up_to=self._up_to)
+            for name, feed in sorted(consumer.stations.items())
+        ]
         if consumer.problem is not None:
             foot.append(consumer.problem[:width])
         self._screen.set_foot(foot)
@@ -169,12 +178,12 @@ class _View:
     def end(self, consumer: Consumer, shown: int) -> None:
         self._screen.set_foot(())
         for name, feed in sorted(consumer.stations.items()):
-            self._screen.write(station_line(name, feed, 10_000))
+            self._screen.write(station_line(name, feed, 10_000, up_to=self._up_to))
         sequences = [feed.sequence for feed in consumer.stations.values()]
         malformed = consumer.malformed + sum(feed.malformed for feed in consumer.stations.values())
         self._screen.write(
             f"verdicts={shown} repeated={sum(s.duplicates for s in sequences)} "
-            f"missing={sum(s.missing.count for s in sequences)} "
+            f"missing={sum(Ranges(s.missing.within(1, self._up_to)).count for s in sequences)} "
             f"lost={sum(s.lost for s in sequences)} "
             f"contradictory={sum(s.conflicts for s in sequences)} malformed={malformed}"
         )

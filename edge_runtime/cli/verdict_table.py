@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from edge_runtime.consumer.feed import Feed
-from edge_runtime.contracts.verdict import Outcome, VerdictMessage
+from edge_runtime.consumer.ranges import Ranges
+from edge_runtime.contracts.verdict import LARGEST_SEQ, Outcome, VerdictMessage
 
 _COLOURS = {
     Outcome.OK: "32",
@@ -92,16 +93,20 @@ class VerdictTable:
         return "  ".join(cells).rstrip()[: self._width]
 
 
-def station_line(name: str, feed: Feed, width: int) -> str:
-    """How a station stands, in one line: what is most important first."""
+def station_line(name: str, feed: Feed, width: int, *, up_to: int = LARGEST_SEQ) -> str:
+    """How a station stands, in one line: what is most important first.
+
+    What is missing beyond verdict `up_to` is left out.
+    """
     sequence, recovery = feed.sequence, feed.recovery
+    missing = Ranges(sequence.missing.within(1, up_to))
     parts = [name, feed.availability or "not heard of", f"last {sequence.last}"]
-    if sequence.missing:
+    if missing:
         expected = " expected from its backlog" if recovery.awaiting_backlog else ""
         asked = " asked for" if recovery.asking is not None else ""
-        shown = ", ".join(str(sequence.missing).split(", ")[:_SHOWN_GAPS])
-        more = ", ..." if len(sequence.missing) > _SHOWN_GAPS else ""
-        parts.append(f"{sequence.missing.count} missing{expected}{asked} ({shown}{more})")
+        shown = ", ".join(str(missing).split(", ")[:_SHOWN_GAPS])
+        more = ", ..." if len(missing) > _SHOWN_GAPS else ""
+        parts.append(f"{missing.count} missing{expected}{asked} ({shown}{more})")
     for count, what in (
         (sequence.lost, "lost"),
         (sequence.conflicts, "contradictory"),

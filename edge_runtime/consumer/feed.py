@@ -71,7 +71,7 @@ class Feed:
         """What to ask the station for now, see `Recovery`."""
         request = self.recovery.request(now)
         if request is not None:
-            self._say(f"asks for verdicts {request.from_seq} to {request.to_seq} again")
+            self._say(f"is asked for verdicts {request.from_seq} to {request.to_seq} again")
         return request
 
     def _take(self, topic: str, payload: bytes, now: float) -> VerdictMessage | None:

@@ -105,6 +105,10 @@ def test_heads_from_an_archive_are_compared(
     file.write_text(forged.to_json() + "\n", encoding="utf-8")
     assert audit("--state-dir", state, "--heads", file) == 7
     assert "was published with another hash" in capsys.readouterr().out
+    others = head.model_copy(update={"station": "S4"})
+    file.write_text(others.to_json() + "\n", encoding="utf-8")
+    assert audit("--state-dir", state, "--heads", file) == 2
+    assert "no head of station L07-S3 at site" in capsys.readouterr().err
     file.write_text("what is this\n", encoding="utf-8")
     assert audit("--state-dir", state, "--heads", file) == 2
     assert "line 1 is not a published journal head" in capsys.readouterr().err

@@ -120,7 +120,7 @@ def test_a_whole_daemon_is_followed_from_its_first_verdict_on(
     assert len({verdict["seq"] for verdict in verdicts}) == 300
     replayed = {v["seq"] for v in verdicts if v["delivery"]["lane"] == "replay"}
     assert replayed >= set(range(1, 21))
-    assert "asks for verdicts 1 to " in remarks
+    assert "is asked for verdicts 1 to " in remarks
 
 
 def test_a_range_is_shown_alone_and_ends_the_command(
@@ -141,4 +141,5 @@ def test_a_range_is_shown_alone_and_ends_the_command(
             station.communicate(timeout=60)
     assert process.returncode == 0, remarks
     assert sorted(json.loads(line)["seq"] for line in out.splitlines()) == list(range(3, 12))
-    assert "asks for verdicts 3 to 11 again" in remarks
+    assert "is asked for verdicts 3 to 11 again" in remarks
+    assert " missing=0 " in remarks, "what comes after the range was not wanted"

@@ -84,6 +84,7 @@ def test_the_line_of_a_station_says_what_lacks() -> None:
     assert station_line("L07-S3", feed, 200) == (
         "L07-S3  online  last 9  5 missing (3-5, 7-8)  1 repeated"
     )
+    assert "  3 missing (3-5)  " in station_line("L07-S3", feed, 200, up_to=6)
     assert len(station_line("L07-S3", feed, 20)) <= 20
 
 

@@ -84,7 +84,7 @@ def test_a_gap_is_asked_for_and_filled(address: str, station: ScriptedStation) -
             {Lane.REPLAY},
         )
         assert consumer.receive(0.6) is None
-    assert remarks == ["L07-S3 asks for verdicts 3 to 6 again"]
+    assert remarks == ["L07-S3 is asked for verdicts 3 to 6 again"]
     assert [(r.from_seq, r.to_seq) for r in station.requests] == [(3, 6)]
 
 
