@@ -66,7 +66,9 @@ def _unsettled(database: Database, head: schema.HeadRow) -> set[int]:
             raise database.damaged(f"verdict {min(seq, expected)} is gone or changed")
         expected += 1
     if expected != head.last_seq + 1 or newest != head.last_link:
-        raise database.damaged(f"verdicts from {expected} to {head.last_seq} are gone or changed")
+        # Where none is left to be missed, it is the link to the newest that does not hold.
+        first = min(expected, head.last_seq)
+        raise database.damaged(f"verdicts from {first} to {head.last_seq} are gone or changed")
     return present
 
 

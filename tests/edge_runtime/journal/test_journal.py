@@ -184,6 +184,19 @@ def test_a_changed_head_is_refused(folder: Path) -> None:
         Journal(folder)
 
 
+@pytest.mark.parametrize(("answered", "named"), [(1, "from 2 to 3"), (3, "from 3 to 3")])
+def test_a_cut_tail_is_refused_and_named(folder: Path, answered: int, named: str) -> None:
+    with closing(Journal(folder)) as box:
+        box.append(entries(1, 3))
+        for seq in range(1, answered + 1):
+            box.acknowledge(seq)
+    with closing(sqlite3.connect(folder / "journal.sqlite")) as meddler:
+        meddler.execute("DELETE FROM verdict WHERE seq >= 2")
+        meddler.commit()
+    with pytest.raises(StateError, match=f"verdicts {named} are gone or changed"):
+        Journal(folder)
+
+
 def test_a_crash_while_the_file_was_being_made_is_mended(folder: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "journal.new").write_bytes(b"half a file")
