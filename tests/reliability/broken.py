@@ -91,6 +91,16 @@ def clear_on_send() -> None:
     station.Journal = ClearsOnSend
 
 
+def forget_the_answered() -> None:
+    """Has an outbox and no journal: what the broker took cannot be sent again."""
+
+    class Forgets(Journal):
+        def stored(self, first: int, last: int, limit: int) -> tuple[Entry, ...]:
+            return super().unanswered(first - 1, limit, up_to=last)
+
+    station.Journal = Forgets
+
+
 def forget_on_break() -> None:
     """Forgets what was on its way when the connection breaks."""
     closed = SendWindow.closed
@@ -198,6 +208,7 @@ def leak() -> None:
 MISTAKES: dict[str, Callable[[], None]] = {
     "publish-before-commit": publish_before_commit,
     "clear-on-send": clear_on_send,
+    "forget-the-answered": forget_the_answered,
     "forget-on-break": forget_on_break,
     "send-and-forget": send_and_forget,
     "never-doubt": never_doubt,

@@ -135,10 +135,10 @@ class Killer:
         if kind is not Kill.BROKER:
             self._daemon = self._station.start()
 
-    def settle(self, *, replay: bool) -> Outcome:
+    def settle(self, *, replay: bool, replayed_within_s: float) -> Outcome:
         """Let the station deliver what it has, stop it in order, and reckon up.
 
-        With `replay` the consumer asks for what a killed broker has lost.
+        With `replay` the consumer asks for what a killed broker has lost, and waits so long for it.
         """
         self._stop_in_order()
         lost = self._awaited()
@@ -146,7 +146,7 @@ class Killer:
             self._daemon = self._station.start()
             self._consumer.wait_for_more(1)
             self._consumer.ask(lost)
-            self._consumer.wait(lambda consumer: not consumer.missing(lost[-1]), 60.0)
+            self._consumer.wait(lambda consumer: not consumer.missing(lost[-1]), replayed_within_s)
             self._stop_in_order()
             self._awaited()
         return Outcome(
@@ -191,6 +191,7 @@ def run(
     plan: Sequence[tuple[Sequence[Kill], int]],
     *,
     seed: int,
+    replayed_within_s: float = 60.0,
 ) -> Iterator[Outcome]:
     """Go through the plan (kinds of kills, and how many), with an outcome after each of its parts."""
     with (
@@ -201,7 +202,10 @@ def run(
             if part:
                 killer.resume()
             killer.kill(kinds, times)
-            yield killer.settle(replay=any(kind in OF_THE_BROKER for kind in kinds))
+            yield killer.settle(
+                replay=any(kind in OF_THE_BROKER for kind in kinds),
+                replayed_within_s=replayed_within_s,
+            )
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from edge_runtime.mes.private_broker import PrivateBroker
 from tests.reliability.daemon import Station, broken_program
-from tests.reliability.kills import OF_THE_BROKER, OF_THE_STATION, REPLAYING, Outcome, run
+from tests.reliability.kills import OF_THE_BROKER, OF_THE_STATION, REPLAYING, Kill, Outcome, run
 
 pytestmark = pytest.mark.slow
 
@@ -36,6 +36,21 @@ def test_what_a_killed_broker_has_lost_is_had_again_on_request(
     assert outcome.faults == ()
     assert outcome.kills_while_parts_flowed >= 5
     assert outcome.lost_by_the_broker, "there was something to ask for"
+
+
+def test_control_a_station_that_forgets_what_the_broker_took_is_caught(
+    station: Callable[..., Station], mosquitto: Callable[..., PrivateBroker]
+) -> None:
+    forgetful = mosquitto(persistence=True)
+    broken = station(
+        broker=forgetful.address,
+        environment=REPLAYING,
+        program=broken_program("forget-the-answered"),
+    )
+    plan = [((Kill.BROKER_WHILE_AWAY,), 1)]
+    (outcome,) = run(broken, forgetful, plan, seed=6, replayed_within_s=3.0)
+    assert outcome.lost_by_the_broker, "there was something to ask for"
+    assert any("never at the consumer" in found for found in outcome.faults), outcome
 
 
 @pytest.mark.parametrize(
