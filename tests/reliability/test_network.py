@@ -23,7 +23,7 @@ CONTROLS = {
     **{(FORGETFUL, fault): SHORT_S for fault in (Fault.NONE, *HOLDS)},
 }
 """How long each mistake meets each fault, seconds; the longest first."""
-_AT_A_TIME = 5
+_AT_A_TIME = 8
 
 
 @pytest.fixture(scope="module")
