@@ -120,7 +120,7 @@ def leave_behind(folder: Path, bundle: Path) -> Original:
             consumer.wait_for_more(150)
             broker.kill()
             seen = consumer.last_seq
-            while _last_seq(station.state_dir) < seen + 100 or not _ripe(station.state_dir):
+            while _last_seq(station.state_dir) < seen + 100 or not _ripe(station.state_dir, seen):
                 daemon.go_on()
                 time.sleep(0.005)
                 daemon.freeze()
@@ -139,8 +139,10 @@ def _last_seq(state_dir: Path) -> int:
     return max(read_journal(state_dir)[0], default=0)
 
 
-def _ripe(state_dir: Path) -> bool:
+def _ripe(state_dir: Path, seen: int) -> bool:
     """The end mark has seen the newest verdict, and the last few are in the write-ahead log alone.
+
+    Some that came after `seen` are in the file itself, on pages that the log does not hold anew.
 
     The mark begins with a number of 8 bytes, big-endian. Without its log the file must be whole: a
     station frozen in the middle of a checkpoint leaves pages of two ages, which is another damage.
@@ -156,7 +158,7 @@ def _ripe(state_dir: Path) -> bool:
     except sqlite3.DatabaseError:  # in the middle of a checkpoint
         return False
     whole = head is not None and head.last_seq == checkpointed and answered <= checkpointed
-    return bool(whole and marked == last_seq and checkpointed < last_seq - 5)
+    return bool(whole and marked == last_seq and seen + 10 < checkpointed < last_seq - 5)
 
 
 def start_on(original: Original, place: Place | None, folder: Path, bundle: Path) -> str:
