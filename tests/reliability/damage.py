@@ -85,7 +85,10 @@ class Original:
     committed: Mapping[int, bytes]
     """SHA-256 of every verdict by seq."""
     owed: frozenset[int]
-    """Numbers that never reached the consumer."""
+    """Numbers that never reached the consumer, and whose acknowledgement was not written down.
+
+    What a broker acknowledges and does not pass on before it is killed, no station owes any more.
+    """
 
     def copy(self, state_dir: Path) -> None:
         """Make a state folder of it, in place of what was there."""
@@ -131,12 +134,17 @@ def leave_behind(folder: Path, bundle: Path) -> Original:
         return Original(
             folder=station.state_dir,
             committed=committed,
-            owed=frozenset(committed.keys() - consumer.digests.keys()),
+            owed=frozenset(committed.keys() - consumer.digests.keys() - _answered(aside)),
         )
 
 
 def _last_seq(state_dir: Path) -> int:
     return max(read_journal(state_dir)[0], default=0)
+
+
+def _answered(state_dir: Path) -> set[int]:
+    with closing(sqlite3.connect(f"file:{state_dir / JOURNAL}?mode=ro", uri=True)) as journal:
+        return {seq for (seq,) in journal.execute("SELECT seq FROM answer")}
 
 
 def _ripe(state_dir: Path, seen: int) -> bool:
