@@ -62,8 +62,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from train.decision import calibration, curve
+    from train.decision import calibration
     from train.decision.decide import Requirement
+    from train.evidence.frontier_chart import frontier_chart
     from train.fitting.record import read_record, resolve_ok_labels
     from train.fitting.run import Means
     from train.fitting.validation import answer
@@ -97,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     chosen = made.decision.thresholds if made.decision else None
     with written_aside(folder.curve) as aside:
-        aside.write_text(curve.draw(frontier, requirement, chosen), encoding="utf-8")
+        aside.write_text(frontier_chart(frontier, requirement, chosen), encoding="utf-8")
     calibration.write_calibration(folder, made)
     print("\n".join(_told(made, frontier)))
     rule = made.rule  # without one, this is the error that the command ends with

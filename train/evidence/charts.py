@@ -32,6 +32,7 @@ _WIDTH = 7.4
 _STYLE: dict[Any, Any] = {  # matplotlib types the keys one by one
     "svg.fonttype": "none",  # text stays text: it can be searched, and the file is small
     "svg.hashsalt": "edge-inspect",
+    "path.simplify_threshold": 0.5,  # points; a stair of thousands of steps is not drawn finer
     "text.parse_math": False,  # a class may be called "$x"
     "font.size": 10.0,
     "axes.edgecolor": "#5a6376",
@@ -80,7 +81,9 @@ class Line:
     band: tuple[Sequence[float], Sequence[float]] | None = None
     """Lower and upper end of the interval at each x."""
     steps: bool = False
-    """Whether a value holds up to the next x, as a stair; drawn without markers."""
+    """Whether a value holds from the x before up to its own, as a stair."""
+    marked: bool = True
+    """Whether its points are; those of a stair are not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,15 +187,15 @@ def _draw_line(axes: Axes, line: Line, position: int) -> None:
     colour = COLOURS[position % len(COLOURS)]
     dash = _DASHES[position % len(_DASHES)]
     if line.steps:
-        axes.step(line.x, line.y, dash, where="post", color=colour, label=line.name)
+        axes.step(line.x, line.y, dash, where="pre", color=colour, label=line.name)
     else:
-        marker = _MARKERS[position % len(_MARKERS)]
+        marker = _MARKERS[position % len(_MARKERS)] if line.marked else ""
         axes.plot(line.x, line.y, dash, marker=marker, color=colour, label=line.name)
     if line.band is not None:
         axes.fill_between(
             line.x,
             *line.band,
-            step="post" if line.steps else None,
+            step="pre" if line.steps else None,
             color=colour,
             alpha=0.15,
             linewidth=0,
