@@ -15,7 +15,7 @@ from edge_runtime.decoding import decode
 from edge_runtime.image_statistics import MEASURES
 from train.data.audit import Audit
 from train.data.likeness import distances, hashes
-from train.evidence.page import jpeg, write_page
+from train.pages.page import count, jpeg, write_page
 
 _SIDE = 144
 """Of a thumbnail, pixels."""
@@ -48,6 +48,7 @@ def write_audit_page(target: Path, audit: Audit, record: Mapping[str, Any]) -> N
         title=f"Audit of {Path(str(record['data'])).name}",
         record=record,
         concerns=audit.concerns(),
+        labels=_labels(record),
         quarantined=[
             (
                 audit.seen.dataset.samples[index].path,
@@ -65,6 +66,20 @@ def write_audit_page(target: Path, audit: Audit, record: Mapping[str, Any]) -> N
         suspects=suspects,
         more_suspects=record["label_errors"]["suspects"] - len(suspects) if suspects else 0,
     )
+
+
+def _labels(record: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Of each label: images, those that cannot be used, those whose label is suspected."""
+    unusable, judged = record["quarantined"]["labels"], record["label_errors"]
+    return [
+        (
+            label,
+            count(images),
+            count(unusable.get(label, 0)),
+            count(judged["suspects_by_label"].get(label, 0) if judged else None),
+        )
+        for label, images in record["labels"].items()
+    ]
 
 
 def _pairs(audit: Audit) -> list[tuple[Picture, Picture, str]]:

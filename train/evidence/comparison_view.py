@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from train.evidence import charts
 from train.evidence.comparison import Comparison
 from train.figures.resamples import DEFECT_RECALL, FALSE_POSITIVES, MACRO_F1, REACHABLE, Estimate
 from train.figures.worth import Labels
+from train.pages import charts
 
 _TABLED = (MACRO_F1, REACHABLE, DEFECT_RECALL, FALSE_POSITIVES)
 _WIDTH = 27
@@ -111,14 +111,15 @@ def _saved(made: Comparison, figure: str) -> Iterable[str]:
     yield f"{best:<18} {'labels':>8}  " + "".join(f"{name:<{_WIDTH}}" for name in rivals)
     for share in made.shares:
         labels = made.point(best, share).labels
-        cells = "".join(f"{_needed(found[r, share].needed, most[r]):<{_WIDTH}}" for r in rivals)
+        cells = "".join(f"{needed(found[r, share].needed, most[r]):<{_WIDTH}}" for r in rivals)
         yield f"{share:<18.4g} {labels:>8,.0f}  {cells}"
 
 
-def _needed(needed: Labels, most: float) -> str:
-    """`most` is the most that the rival was taught with: of more, nothing is known."""
+def needed(found: Labels, most: float, between: str = " .. ") -> str:
+    """How many labels a rival needs, with its interval; `most` is the most that it was taught with: of
+    more, nothing is known."""
     value, low, high = (
         f">{most:,.0f}" if labels is None else f"{labels:,.0f}"
-        for labels in (needed.value, needed.low, needed.high)
+        for labels in (found.value, found.low, found.high)
     )
-    return f"{'<=' if needed.at_most else ''}{value} ({low} .. {high})"
+    return f"{'<=' if found.at_most else ''}{value} ({low}{between}{high})"

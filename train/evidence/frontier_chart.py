@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from edge_runtime.contracts.manifest import Thresholds
 from train.decision.decide import Requirement
 from train.decision.frontier import Frontier
-from train.evidence import charts
-from train.evidence.charts import Axis, Line, Panel
 from train.figures.bounds import Real, Trials
+from train.pages import charts
+from train.pages.charts import Axis, Line, Panel
 
 _ENDS = 1e-4
 """Scores crowd near 0 and 1: the axis is their logit, cut off here and at 1 - this."""
@@ -21,16 +21,23 @@ def frontier_chart(
     asked for. The chosen thresholds are marked, and what lies between them."""
     asked = requirement or Requirement()
     bounded = requirement is not None
+    sure = f"bound, {asked.confidence:.0%} sure"
     none = "" if thresholds else ": no thresholds keep the bounds"
+    least, most = (
+        (
+            f", at least {asked.min_recall:.1%} asked",
+            f", at most {asked.max_false_positives:.1%} asked",
+        )
+        if bounded
+        else ("", "")
+    )
     panels = [
         Panel(
-            title=f"Defective parts flagged ({_counted(frontier.defective)}){none}",
+            title=f"Defective parts flagged{least} ({_counted(frontier.defective)}){none}",
             drawn=_drawn(
                 frontier.thresholds,
                 frontier.defective.share(frontier.found),
-                {f"at least, {asked.confidence:.0%} sure": frontier.recall_bound}
-                if bounded
-                else {},
+                {sure: frontier.recall_bound} if bounded else {},
             ),
             # The limit stands at a third of the panel's height, so that both sides of it can be read.
             y=Axis(
@@ -38,25 +45,21 @@ def frontier_chart(
                 limits=(max(0.0, 1 - 3 * (1 - asked.min_recall)), 1.0),
                 percent=True,
             ),
-            limits={f"asked: {asked.min_recall:.1%}": asked.min_recall} if bounded else {},
+            limits={"asked for": asked.min_recall} if bounded else {},
         ),
         Panel(
-            title=f"Good parts flagged ({_counted(frontier.good)})",
+            title=f"Good parts flagged{most} ({_counted(frontier.good)})",
             drawn=_drawn(
                 frontier.thresholds,
                 frontier.good.share(frontier.false_positives),
-                {f"at most, {asked.confidence:.0%} sure": frontier.false_positive_bound}
-                if bounded
-                else {},
+                {sure: frontier.false_positive_bound} if bounded else {},
             ),
             y=Axis(
                 label="share of good parts",
                 limits=(0.0, min(1.0, max(3 * asked.max_false_positives, 0.01))),
                 percent=True,
             ),
-            limits={f"asked: {asked.max_false_positives:.1%}": asked.max_false_positives}
-            if bounded
-            else {},
+            limits={"asked for": asked.max_false_positives} if bounded else {},
         ),
     ]
     x = Axis(

@@ -38,10 +38,9 @@ def test_the_band_for_review_and_both_bounds_are_named() -> None:
     seen = texts(frontier_chart(frontier(400), Requirement(), band))
     for words in (
         "review from 0.2500, defect from 0.7500",
-        "at least, 95% sure",
-        "at most, 95% sure",
-        "asked: 85.0%",
-        "asked: 3.0%",
+        "bound, 95% sure",
+        "at least 85.0% asked",
+        "at most 3.0% asked",
         "100 images of 100 groups",
         "300 images of 200 groups",
     ):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from jinja2 import UndefinedError
 
-from train.evidence import page
+from train.pages import page
 
 HOSTILE = '<script>alert("x")</script>'
 
@@ -54,7 +54,7 @@ def test_an_image_is_embedded_at_the_size_that_is_wanted() -> None:
 @pytest.mark.parametrize(
     ("written_as", "wanted"),
     [
-        (page.share(0.03123), "3.1\u00a0%"),
+        (page.share(0.03123), "3.1%"),
         (page.share(None), "-"),
         (page.number(0.87149), "0.871"),
         (page.count(1234567.4), "1,234,567"),

@@ -1,8 +1,8 @@
 """Pages for people: one HTML file each, which needs no script, no network and no second file.
 
 Owns the form: the templates beside this module, the style sheet within them, how figures are written and
-how pictures are embedded. What a page says is the business of those who call. Everything is escaped, and
-a policy in the page's head forbids the browser to fetch or to run anything, whatever a label contains.
+how pictures are embedded. What a page says is the business of those who call. All HTML is escaped, and a
+policy in the page's head forbids the browser to fetch or to run anything, whatever a label contains.
 """
 
 import base64
@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import cv2
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from edge_runtime.contracts.frame import Pixels
 from train.written_aside import written_aside
@@ -48,8 +48,8 @@ def embedded(data: bytes, media_type: str) -> str:
 
 
 def share(value: float | None, digits: int = 1) -> str:
-    """0.0312 as `3.1 %`; a dash for what is not known."""
-    return _UNKNOWN if value is None else f"{value:.{digits}%}".replace("%", "\N{NO-BREAK SPACE}%")
+    """0.0312 as `3.1%`; a dash for what is not known."""
+    return _UNKNOWN if value is None else f"{value:.{digits}%}"
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -73,12 +73,18 @@ def span(ends: Sequence[float] | None, digits: int = 3) -> str:
 @lru_cache(maxsize=1)
 def _templates() -> Environment:
     templates = Environment(
-        loader=PackageLoader("train.evidence"),
-        autoescape=True,
+        loader=PackageLoader("train.pages"),
+        autoescape=select_autoescape(disabled_extensions=("md",), default=True),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    templates.filters |= {"share": share, "number": number, "count": count, "span": span}
+    templates.filters |= {
+        "share": share,
+        "number": number,
+        "count": count,
+        "span": span,
+        "zip": zip,
+    }
     return templates

@@ -7,6 +7,7 @@ differ in marker and dash too. No pyplot, and so no state that outlives a call.
 """
 
 import io
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import (
     FixedFormatter,
     FixedLocator,
@@ -28,6 +30,9 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _DASHES = ("-", "--", "-.", ":")
 _WIDTH = 7.4
 """Inches; a page shows a chart at its own width all the same."""
+
+_LEGEND = 90
+"""Characters that stand side by side in a legend, its marks included."""
 
 _STYLE: dict[Any, Any] = {  # matplotlib types the keys one by one
     "svg.fonttype": "none",  # text stays text: it can be searched, and the file is small
@@ -123,7 +128,8 @@ def panels(
     """Panels below one another over the same x; `shaded` are named ranges of it, marked through all."""
     with mpl.rc_context(_STYLE):
         height = 3.6 if len(rows) == 1 else 0.8 + 2.4 * len(rows)
-        figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+        apart = ConstrainedLayoutEngine(h_pad=0.08)
+        figure = Figure(figsize=(_WIDTH, height), layout=apart)
         grid = figure.subplots(len(rows), sharex=True, squeeze=False)[:, 0]
         explained: list[str] = []
         for axes, panel in zip(grid, rows, strict=True):
@@ -137,8 +143,8 @@ def panels(
             last = panel is rows[-1]
             _lay(axes, x if last else replace(x, label=""), panel.y)
             names = axes.get_legend_handles_labels()[1]
-            new = names != explained and _explain(axes)
-            axes.set_title(panel.title, pad=24 if new else 6)
+            rows_above = _explain(axes) if names != explained else 0
+            axes.set_title(panel.title, pad=7 + 17 * rows_above)
             explained = names
         return _svg(figure, name)
 
@@ -218,13 +224,16 @@ def _lay(axes: Axes, x: Axis, y: Axis) -> None:
             ruler.set_major_formatter(FixedFormatter(list(axis.names)))
 
 
-def _explain(axes: Axes, least: int = 2) -> bool:
-    """A legend above the axes, where it hides nothing; none for fewer than `least` names."""
+def _explain(axes: Axes, least: int = 2) -> int:
+    """A legend above the axes, where it hides nothing; none for fewer than `least` names. Its rows."""
     names = axes.get_legend_handles_labels()[1]
-    explained = len(names) >= least
-    if explained:
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=min(3, len(names)))
-    return explained
+    if len(names) < least:
+        return 0
+    columns = min(len(names), max(1, _LEGEND // (max(map(len, names)) + 6)))
+    rows = math.ceil(len(names) / columns)
+    # Beyond the layout: the title makes room above, and a long name must not narrow the axes.
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns).set_in_layout(rows == 1)
+    return rows
 
 
 _PROLOGUE = re.compile(r"^.*?(?=<svg)", re.DOTALL)
