@@ -21,6 +21,7 @@ demo: ## Install the runtime and watch the simulated line (FRAMES=300)
 setup: ## Install everything, torch included, into .venv
 	@.ci/environment $(TEST) .ci/requirements/test.txt
 	@.ci/mosquitto
+	@.ci/chromium
 
 .PHONY: test
 test: setup lint ## Set up, then format, lint, types, import layers and the whole suite
