@@ -77,6 +77,7 @@ def export_run(
         decision=rule
         or decide.choose(held_out.logits, held_out.truth, record.labels, good, limits),
         provenance=_provenance(record, command)
+        | {"weights_sha256": calibration.weights_sha256(folder)}
         | {"decision": calibrated.describe() if calibrated else decide.describe(limits)},
     )
     chosen = range(0, len(held_out.images), -(-len(held_out.images) // _COMPARED))

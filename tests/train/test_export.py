@@ -1,3 +1,4 @@
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,7 @@ def test_the_provenance_tells_where_it_came_from(
     assert facts["backbone"] == "test_efficientnet"
     assert facts["initial_weights"] == "scratch"
     assert facts["data_sha256"] == read_record(finished_run).data_sha256
+    assert facts["weights_sha256"] == hashlib.sha256(finished_run.best.read_bytes()).hexdigest()
     assert facts["fit_command"].startswith("train fit --data-dir")
     assert facts["export_command"].startswith("train export")
     assert f"torch {torch.__version__.partition('+')[0]}" in facts["versions"]

@@ -109,6 +109,8 @@ class ModelRecord(Contract):
     decision: DecisionRule
     thresholds_sha256: Sha256
     """Of the decision rule, as in the ledger and in `calibration.json`."""
+    weights_sha256: Sha256 | None = None
+    """Of the run's `best.pth`; null where the model does not say it."""
     engine: str
     threads: int
 
@@ -122,6 +124,7 @@ class ModelRecord(Contract):
             labels=model.spec.labels,
             decision=rule,
             thresholds_sha256=thresholds_sha256(rule),
+            weights_sha256=model.spec.provenance.get("weights_sha256"),
             engine=engine,
             threads=threads,
         )
