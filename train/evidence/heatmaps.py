@@ -53,6 +53,15 @@ def grad_cam(
     return np.asarray(np.divide(maps, highest, out=np.zeros_like(maps), where=highest > 0))
 
 
+def grid(network: nn.Module, size: InputSpec) -> tuple[int, int]:
+    """Rows and columns of the last stage for frames of that size: maps tell places apart no finer."""
+    device = next(network.parameters()).device
+    with torch.no_grad():
+        blank = torch.zeros(1, 3, size.height, size.width, device=device)
+        stage: Tensor = network.forward_features(blank)  # type: ignore[operator]
+    return int(stage.shape[2]), int(stage.shape[3])
+
+
 def overlay(frame: Pixels, heat: Maps) -> Pixels:
     """The frame in grey, with the map (height, width) over it: what is hot is yellow, what is cold stays
     as it is."""

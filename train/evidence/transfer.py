@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from optimize.dataset import Dataset
 from train.data.stream import BatchStream, ImageStore
 from train.errors import DatasetError
 from train.evidence.similarity import Features, cka, parts
@@ -21,8 +22,10 @@ from train.fitting.machine import Machine
 
 _GRID = 4
 """A stage is compared as it is on a grid of so many places a side: where things are counts too."""
-_PER_CLASS = 60
+PER_CLASS = 60
 """Images of each class and camera that are compared at most; three networks answer to each."""
+_HEAD_START = 0.02
+"""Share of the differences; less lies within the luck of which images were drawn."""
 LAST = "last"
 """The layer that the answer is read from."""
 
@@ -73,12 +76,12 @@ class Transfer:
     def _worth(self, start: str, first: str) -> str:
         mine, theirs = self.networks[start][-1].kind, self.networks[first][-1].kind
         return (
-            f"Before it was taught with a single one of the new images, {start} gave {mine:.0%} of what "
-            f"differs between them to their class in its last layer, {first} {theirs:.0%}: "
+            f"Before any of the new images taught it, {mine:.0%} of what differs between them in the "
+            f"last layer of {start} went with their class, in that of {first} {theirs:.0%}: "
             + (
-                "this is what was transferred."
-                if mine > theirs
-                else "here the earlier images brought no head start."
+                "this head start is what was transferred."
+                if mine >= theirs + _HEAD_START
+                else "the earlier images brought no head start here."
             )
         )
 
@@ -96,6 +99,16 @@ class Transfer:
         )
 
 
+def choose(dataset: Dataset, seed: int = 0) -> list[int]:
+    """Positions of up to `PER_CLASS` images of each class, by lot: enough to compare networks on."""
+    random = np.random.default_rng(seed)
+    chosen = [
+        random.permutation(np.flatnonzero(dataset.classes == position))[:PER_CLASS]
+        for position in range(len(dataset.labels))
+    ]
+    return sorted(np.concatenate(chosen).tolist())
+
+
 def compare(
     networks: Mapping[str, nn.Module],
     new: ImageStore,
@@ -109,8 +122,8 @@ def compare(
     The last network is the finished one. Raises DatasetError where fewer than two classes have two
     images of each camera.
     """
-    chosen = _choose(new, seed)
-    old_chosen = _choose(old, seed) if old else []
+    chosen = choose(new.dataset, seed)
+    old_chosen = choose(old.dataset, seed) if old else []
     kinds = [new.dataset.samples[i].label for i in chosen]
     old_kinds = [old.dataset.samples[i].label for i in old_chosen] if old else []
     finished = list(networks)[-1]
@@ -159,17 +172,6 @@ class _Answers:
     """(N, channels x places): what is where."""
     pooled: Features
     """(N, channels): what is there at all."""
-
-
-def _choose(images: ImageStore, seed: int) -> list[int]:
-    """Up to `_PER_CLASS` images of each class, by lot."""
-    random = np.random.default_rng(seed)
-    labels = np.array([sample.label for sample in images.dataset.samples])
-    chosen = [
-        random.permutation(np.flatnonzero(labels == label))[:_PER_CLASS]
-        for label in images.dataset.labels
-    ]
-    return sorted(np.concatenate(chosen).tolist())
 
 
 def _answers(

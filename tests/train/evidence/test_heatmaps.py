@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from edge_runtime.contracts.manifest import InputSpec
 from train.errors import WeightsError
-from train.evidence.heatmaps import grad_cam, overlay
+from train.evidence.heatmaps import grad_cam, grid, overlay
 from train.fitting.backbones import normalise
 
 SIDE = 64
@@ -119,3 +119,9 @@ def test_the_overlay_is_bright_where_the_map_is_and_grey_elsewhere() -> None:
     seen = overlay(frame, heat)
     assert seen[4, 4].mean() > 150
     assert len(set(seen[40, 40].tolist())) == 1
+
+
+def test_the_grid_is_that_of_the_last_stage() -> None:
+    assert grid(Seeker(), SIZE) == (SIDE // 8, SIDE // 8)
+    small = timm.create_model("test_efficientnet", num_classes=3)
+    assert grid(small, InputSpec(height=64, width=96)) == (2, 3)

@@ -104,13 +104,14 @@ def test_the_sentences_say_what_the_figures_say() -> None:
     kept, worth, learned = told(0.3, 0.2)
     assert "most like Gen-2 in stage 1 (similarity 0.98)" in kept
     assert "least in the last layer (0.60)" in kept
-    assert "Gen-2 gave 30%" in worth
-    assert worth.endswith("this is what was transferred.")
+    assert "30% of what differs between them in the last layer of Gen-2" in worth
+    assert "in that of ImageNet 2%" in worth
+    assert worth.endswith("this head start is what was transferred.")
     assert "from 30% to 50%" in learned
     assert "from 20% to 3%" in learned
 
 
 def test_no_head_start_is_said_too() -> None:
-    _, worth, learned = told(0.01, None)
-    assert worth.endswith("no head start.")
+    _, worth, learned = told(0.03, None)
+    assert worth.endswith("no head start here.")
     assert "camera" not in learned
