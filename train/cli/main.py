@@ -17,19 +17,21 @@ from train.cli import (
     fit,
     index,
     plan,
+    report,
     simulate,
     split,
 )
 
 _EPILOG = """\
-from labelled crops to a model that was judged on images nobody had looked at, in seven commands:
+from labelled crops to a model that was judged on images nobody had looked at, in eight commands:
   train simulate --generation gen3 --count 2000 --out runs/gen3 --seed 1
   train audit --data-dir runs/gen3 --out runs/gen3-audit
   train split --data-dir runs/gen3 --out runs/gen3-split
   train fit --split runs/gen3-split --output runs/first
   train calibrate runs/first
   train export runs/first --out runs/first.onnx
-  train evaluate runs/first.onnx --split runs/gen3-split --final
+  train evaluate runs/first.onnx --split runs/gen3-split --final --json runs/final.json
+  train report runs/first --evaluation runs/final.json --out report.html --card MODEL_CARD.md
 
 exit codes: 0 done, 2 usage, 5 engine, 8 model file, 20 data set, 21 weights, 22 run folder,
             23 diverged, 24 export, 25 bounds not met, 26 split or seal, 27 over budget,
@@ -40,7 +42,19 @@ PROGRAM = Program(
     name="train",
     description="Teach an inspection model from labelled crops and export it to ONNX.",
     epilog=_EPILOG,
-    commands=(simulate, index, audit, split, plan, fit, calibrate, export, evaluate, compare),
+    commands=(
+        simulate,
+        index,
+        audit,
+        split,
+        plan,
+        fit,
+        calibrate,
+        export,
+        evaluate,
+        compare,
+        report,
+    ),
     on_interrupt="interrupted; a run goes on from its last finished epoch with --resume",
 )
 

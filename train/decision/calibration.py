@@ -89,6 +89,12 @@ class Calibration(Contract):
         """How the rule was chosen, for the provenance of a model."""
         if self.evidence is None:
             return "none"
+        return f"{self.reason()}; thresholds sha256 {self.thresholds_sha256}"
+
+    def reason(self) -> str:
+        """How the rule was chosen, without the rule's hash."""
+        if self.evidence is None:
+            return "none"
         seen, asked = self.evidence, self.requirement
         return (
             f"train calibrate, bounds {'met' if self.met else 'NOT met, accepted all the same'} with "
@@ -97,8 +103,7 @@ class Calibration(Contract):
             f"{seen.defective.groups} groups found), false positives at most "
             f"{seen.false_positives_at_most:.4f} (asked {asked.max_false_positives:g}; "
             f"{seen.false_positives} of {seen.good.images} in {seen.good.groups} groups), good parts "
-            f"for review at most {seen.reviews_at_most:.4f} (asked {asked.max_reviews:g}); "
-            f"thresholds sha256 {self.thresholds_sha256}"
+            f"for review at most {seen.reviews_at_most:.4f} (asked {asked.max_reviews:g})"
         )
 
 

@@ -67,10 +67,8 @@ def _size(record: RunRecord) -> InputSpec:
     return InputSpec(height=side, width=side)
 
 
-def _validation_images(
-    folder: RunFolder, record: RunRecord, size: InputSpec, means: Means
-) -> ImageStore:
-    """What the run held back, as `split.csv` lists it."""
+def held_back(folder: RunFolder, record: RunRecord) -> Dataset:
+    """The validation side of a run, as `split.csv` lists it; opens no image."""
     try:
         with folder.split.open(encoding="utf-8", newline="") as file:
             rows = [row for row in csv.DictReader(file) if row["side"] == VALIDATION]
@@ -82,6 +80,13 @@ def _validation_images(
     dataset = Dataset(root=record.settings.source.root, samples=samples)
     if dataset.labels != record.labels:
         raise RunError(f"{folder.split} does not belong to {folder.record}: other classes")
+    return dataset
+
+
+def _validation_images(
+    folder: RunFolder, record: RunRecord, size: InputSpec, means: Means
+) -> ImageStore:
+    dataset = held_back(folder, record)
     images = open_images(dataset, size, workers=means.workers, memory_limit=means.cache_bytes)
     if images.quarantined:
         bad = images.quarantined[0]

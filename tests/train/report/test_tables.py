@@ -1,0 +1,57 @@
+"""Cells are text that neither Markdown nor a page can take for anything else."""
+
+from pathlib import Path
+
+import pytest
+
+from train.errors import RunError
+from train.figures.intervals import Figure
+from train.report import data_tables
+from train.report.audit_summary import AuditSummary, read_audit
+from train.report.table import Table, with_ends
+
+AUDIT = {
+    "schema": "edge-inspect/audit/1",
+    "audited_at": "2026-11-25T15:42:42+00:00",
+    "data": "crops",
+    "images": 1234,
+    "labels": {"a": 1000, "b": 234},
+    "quarantined": {"images": 2, "reasons": {"empty file": 2}},
+    "duplicates": {"copies": 3, "pairs_with_different_labels": 1, "merged_groups": 4},
+    "flags": {"motion_blur": 5},
+    "label_errors": {"judged": 900, "suspects": 30},
+}
+
+
+def test_a_cell_cannot_break_out_of_its_table() -> None:
+    made = Table(heads=("class", "n"), rows=[("<b>a|b\nc</b>", "1")], words=())
+    assert made.markdown().splitlines() == [
+        "| class | n |",
+        "| --- | ---: |",
+        "| &lt;b>a\\|b c&lt;/b> | 1 |",
+    ]
+
+
+def test_a_figure_that_the_images_do_not_define_is_a_dash() -> None:
+    none = Figure(name="macro F1", value=None, interval=None, images=0)
+    assert with_ends(none) == with_ends(None) == "-"
+    recall = Figure(name="defect recall", value=0.5, interval=(0.25, 0.75), images=4)
+    assert with_ends(recall) == "50.0% (25.0% to 75.0%)"
+
+
+def test_the_audit_says_whether_labels_were_judged() -> None:
+    judged = data_tables.audit(AuditSummary.model_validate(AUDIT))
+    assert ("labels that a person should look at", "30") in judged.rows
+    assert ("flagged: motion blur", "5") in judged.rows
+    not_judged = data_tables.audit(AuditSummary.model_validate(AUDIT | {"label_errors": None}))
+    assert not_judged.caption == "Labels were not judged."
+    assert len(not_judged.rows) == len(judged.rows) - 2
+
+
+def test_a_damaged_audit_is_named_with_the_field_that_lacks(tmp_path: Path) -> None:
+    (tmp_path / "audit.json").write_text('{"schema": "edge-inspect/audit/1"}')
+    with pytest.raises(RunError, match="another version: audited_at: Field required"):
+        read_audit(tmp_path)
+    (tmp_path / "audit.json").write_text("half")
+    with pytest.raises(RunError, match="another version: the file: Invalid JSON"):
+        read_audit(tmp_path)
