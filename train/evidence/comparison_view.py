@@ -89,14 +89,15 @@ def _table(made: Comparison, figure: str) -> Iterable[str]:
         cells = "".join(f"{point.figures[figure]!s:<{_WIDTH}}" for point in points)
         yield f"{share:<18.4g} {points[0].labels:>8,.0f}  {cells}"
         if others:
-            cells = "".join(f"{_signed(paired[name, share]):<{_WIDTH}}" for name in others)
+            cells = "".join(f"{signed(paired[name, share]):<{_WIDTH}}" for name in others)
             yield f"{f'  less {first}':<29}{'':<{_WIDTH}}{cells}"
 
 
-def _signed(estimate: Estimate) -> str:
+def signed(estimate: Estimate, between: str = " .. ") -> str:
+    """A difference with its interval; a dash where the images do not define it."""
     if estimate.value is None or estimate.low is None or estimate.high is None:
         return "-"
-    return f"{estimate.value:+.3f} ({estimate.low:+.3f} .. {estimate.high:+.3f})"
+    return f"{estimate.value:+.3f} ({estimate.low:+.3f}{between}{estimate.high:+.3f})"
 
 
 def _saved(made: Comparison, figure: str) -> Iterable[str]:

@@ -216,7 +216,7 @@ def _lay(axes: Axes, x: Axis, y: Axis) -> None:
         if axis.percent:
             ruler.set_major_formatter(PercentFormatter(1.0))
         elif axis.scale != "linear":
-            ruler.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:g}"))
+            ruler.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:,.10g}"))
         if axis.ticks is not None:
             ruler.set_major_locator(FixedLocator(list(axis.ticks)))
             ruler.set_minor_locator(NullLocator())

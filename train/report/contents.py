@@ -164,7 +164,7 @@ class Report:
         wrong labels, and all that differ from the usual."""
         settings = self.record.settings
         usual, chosen = Recipe(), settings.recipe
-        altered = "none" if settings.augmentation is None else "light, colour, sharpness, noise"
+        altered = "light, colour, highlights, sharpness, noise, something in the way at a border"
         return [
             ("backbone", settings.model),
             ("initial weights", self.record.initial_weights),
@@ -176,5 +176,5 @@ class Report:
                 for each in fields(Recipe)
                 if each.name in _NAMES or getattr(chosen, each.name) != getattr(usual, each.name)
             ),
-            ("augmentation", altered),
+            ("augmentation", "none" if settings.augmentation is None else altered),
         ]

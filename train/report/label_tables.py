@@ -1,8 +1,9 @@
 """Tables on how many labels it takes, from what `train compare` found."""
 
 from train.evidence.comparison import Comparison
-from train.evidence.comparison_view import best_arm, needed
+from train.evidence.comparison_view import best_arm, needed, signed
 from train.figures.resamples import MACRO_F1, Estimate
+from train.figures.worth import Labels
 from train.pages.page import count, number
 from train.report.table import Table
 
@@ -33,6 +34,29 @@ def starts(made: Comparison) -> Table:
     )
 
 
+def differences(made: Comparison) -> Table | None:
+    """By how much the best start is better, on the same images; None where it has no others."""
+    best = best_arm(made)
+    found: dict[tuple[str, float], Estimate] = {}
+    for each in made.differences:
+        if each.arm == best:
+            found[each.rival, each.share] = each.figures[MACRO_F1]
+        elif each.rival == best:
+            found[each.arm, each.share] = _turned(each.figures[MACRO_F1])
+    rivals = list(dict.fromkeys(rival for rival, _ in found))
+    if not rivals:
+        return None
+    return Table(
+        heads=("share", *(f"{best} less {rival}" for rival in rivals)),
+        rows=[
+            (f"{100 * at:g}%", *(signed(found[rival, at], " to ") for rival in rivals))
+            for at in made.shares
+        ],
+        caption="Differences in macro F1 on the same images, which is sharper than two intervals side "
+        "by side: one whose interval does not hold 0 is no luck of which images were judged.",
+    )
+
+
 def worths(made: Comparison) -> Table | None:
     """How many labels the others need to be as good as the best start; None where it has no others."""
     best = best_arm(made)
@@ -50,7 +74,7 @@ def worths(made: Comparison) -> Table | None:
         rows=[
             (
                 count(made.point(best, at).labels),
-                *(needed(found[rival, at].needed, most[rival], " to ") for rival in rivals),
+                *(_needed(found[rival, at].needed, most[rival]) for rival in rivals),
             )
             for at in made.shares
         ],
@@ -62,6 +86,16 @@ def worths(made: Comparison) -> Table | None:
 def _seeds(made: Comparison) -> str:
     seeds = len({trial.seed for trial in made.trials})
     return "one seed" if seeds == 1 else f"means of {seeds} seeds"
+
+
+def _needed(found: Labels, most: float) -> str:
+    return f">{most:,.0f}" if found.low is None else needed(found, most, " to ")
+
+
+def _turned(found: Estimate) -> Estimate:
+    """The difference the other way round."""
+    value, low, high = (None if x is None else -x for x in (found.value, found.high, found.low))
+    return Estimate(value=value, low=low, high=high)
 
 
 def _cell(found: Estimate) -> str:

@@ -4,9 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.train.report.conftest import Line
 from train.errors import RunError
+from train.evidence.comparison import read_comparison
 from train.figures.intervals import Figure
-from train.report import data_tables
+from train.figures.resamples import Estimate
+from train.figures.worth import Labels
+from train.report import data_tables, label_tables
 from train.report.audit_summary import AuditSummary, read_audit
 from train.report.table import Table, with_ends
 
@@ -55,3 +59,47 @@ def test_a_damaged_audit_is_named_with_the_field_that_lacks(tmp_path: Path) -> N
     (tmp_path / "audit.json").write_text("half")
     with pytest.raises(RunError, match="another version: the file: Invalid JSON"):
         read_audit(tmp_path)
+
+
+def test_the_best_start_is_set_against_the_others_whichever_way_they_were_compared(
+    line: Line,
+) -> None:
+    made = read_comparison(line / "compared")
+    table = label_tables.differences(made)
+    assert table is not None
+    best, rival = table.heads[1].split(" less ")
+    at = made.shares[0]
+    gap = (
+        made.point(best, at).figures["macro F1"].value
+        - made.point(rival, at).figures["macro F1"].value
+    )
+    assert table.rows[0][1].startswith(f"{gap:+.3f} (")
+    assert len(table.rows) == len(made.shares)
+    turned = made.model_copy(
+        update={
+            "differences": tuple(
+                each.model_copy(
+                    update={
+                        "arm": each.rival,
+                        "rival": each.arm,
+                        "figures": {
+                            name: Estimate(value=-found.value, low=-found.high, high=-found.low)
+                            for name, found in each.figures.items()
+                        },
+                    }
+                )
+                for each in made.differences
+            )
+        }
+    )
+    assert label_tables.differences(turned) == table
+
+
+def test_labels_that_even_the_interval_does_not_reach_are_said_once(line: Line) -> None:
+    made = read_comparison(line / "compared")
+    never = Labels(value=None, low=None, high=None, at_most=False)
+    worths = tuple(each.model_copy(update={"needed": never}) for each in made.worths)
+    table = label_tables.worths(made.model_copy(update={"worths": worths}))
+    assert table is not None
+    most = max(point.labels for point in made.points)
+    assert {row[1] for row in table.rows} == {f">{most:,.0f}"}
