@@ -28,7 +28,7 @@ from train.fitting.record import RunRecord, read_record
 from train.fitting.run import Means
 from train.fitting.validation import HeldOut, answer
 from train.report import documents, examples, lineage
-from train.report.contents import Missing, Report
+from train.report.contents import Missing, Report, TaughtEpoch
 from train.report.examples import Example
 from train.report.exclusions import exclusions
 from train.run_folder import RunFolder
@@ -109,7 +109,10 @@ def gather(wanted: Wanted, means: Means, say: Callable[[str], None]) -> Report:
         audit=audited,
         exclusions=excluded,
         openings=openings,
-        concerns=tuple(_concerns(final, model, openings, calibrated)),
+        concerns=(
+            *_unfinished(record, epochs),
+            *_concerns(final, model, openings, calibrated),
+        ),
         missing=tuple(missing),
     )
 
@@ -126,6 +129,8 @@ def _model(
         )
         rule_from = decide.describe(decide.LIMITS)
         why = "run train calibrate first"
+        if not record.ok_labels:
+            why = "no class is good, so there are none to choose"
         if calibrated is not None and calibrated.shortfall is not None:
             why = f"train calibrate found none: {calibrated.shortfall.reason}"
         missing.append(Missing(what="thresholds that keep bounds", why=why))
@@ -227,6 +232,13 @@ def _transfer(
     except DatasetError as exc:
         missing.append(Missing(what="what was transferred", why=str(exc)))
         return None
+
+
+def _unfinished(record: RunRecord, epochs: Sequence[TaughtEpoch]) -> list[str]:
+    planned = record.settings.recipe.epochs
+    if len(epochs) >= planned:
+        return []
+    return [f"the run is not finished: {len(epochs)} of {planned} epochs were taught"]
 
 
 def _concerns(

@@ -19,17 +19,24 @@ def headline(report: Report) -> list[tuple[str, str, str]]:
 
 def verdict(made: Evaluation) -> str:
     """Whether what was asked for is met, in one or two sentences."""
-    missed = [finding.figure for finding in made.criteria if not finding.met_by_value]
+    unknown = [finding.figure for finding in made.criteria if finding.value is None]
+    missed = [
+        finding.figure
+        for finding in made.criteria
+        if finding.value is not None and not finding.met_by_value
+    ]
     unsure = [
         finding.figure
         for finding in made.criteria
         if finding.met_by_value and not finding.met_by_bound
     ]
-    if not missed and not unsure:
+    if not missed and not unsure and not unknown:
         return "Everything that was asked for is met, with confidence."
     said = [f"NOT met: {', '.join(missed)}."] if missed else []
     if unsure:
         said.append(f"Met by these images, but too few of them to be sure: {', '.join(unsure)}.")
+    if unknown:
+        said.append(f"These images do not tell: {', '.join(unknown)}.")
     return " ".join(said)
 
 
@@ -133,4 +140,6 @@ def costs(made: Evaluation) -> Table:
 def _met(finding: Finding) -> str:
     if finding.met_by_bound:
         return "yes, by the bound"
+    if finding.value is None:
+        return "these images do not tell"
     return "by the figure alone" if finding.met_by_value else "NO"

@@ -322,3 +322,12 @@ def test_the_heat_maps_lie_over_frames_that_the_run_held_back(full: Path, line: 
     assert shown
     assert set(shown) <= held
     assert cv2.imread(str(line / "new-images" / shown[0])) is not None
+
+
+def test_a_run_that_is_not_finished_says_so_above_its_figures(line: Line, tmp_path: Path) -> None:
+    shutil.copytree(line / "new", tmp_path / "run")
+    metrics = tmp_path / "run" / "metrics.csv"
+    metrics.write_text("".join(metrics.read_text().splitlines(keepends=True)[:2]))
+    out = tmp_path / "report.html"
+    assert main(["report", str(tmp_path / "run"), "--out", str(out), "-j", "1"]) == 0
+    assert "The run is not finished: 1 of 2 epochs were taught" in text(out)

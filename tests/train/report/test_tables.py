@@ -1,5 +1,6 @@
 """Cells are text that neither Markdown nor a page can take for anything else."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,10 +8,12 @@ import pytest
 from tests.train.report.conftest import Line
 from train.errors import RunError
 from train.evidence.comparison import read_comparison
+from train.evidence.criteria import Finding
+from train.evidence.evaluation import read_evaluation
 from train.figures.intervals import Figure
 from train.figures.resamples import Estimate
 from train.figures.worth import Labels
-from train.report import data_tables, label_tables
+from train.report import data_tables, label_tables, quality_tables
 from train.report.audit_summary import AuditSummary, read_audit
 from train.report.table import Table, with_ends
 
@@ -103,3 +106,22 @@ def test_labels_that_even_the_interval_does_not_reach_are_said_once(line: Line) 
     assert table is not None
     most = max(point.labels for point in made.points)
     assert {row[1] for row in table.rows} == {f">{most:,.0f}"}
+
+
+def test_the_verdict_keeps_apart_what_is_missed_unsure_and_unknown(line: Line) -> None:
+    made = read_evaluation(line / "final.json")
+    recall, false_positives, f1 = made.criteria
+    met = {"met_by_value": True, "met_by_bound": True, "value": 0.9}
+
+    def verdict(*findings: Finding) -> str:
+        return quality_tables.verdict(made.model_copy(update={"criteria": findings}))
+
+    sure = [replace(each, **met) for each in (recall, false_positives, f1)]
+    assert verdict(*sure) == "Everything that was asked for is met, with confidence."
+    unsure = replace(false_positives, **met | {"met_by_bound": False})
+    unknown = replace(f1, value=None, met_by_value=False, met_by_bound=False)
+    missed = replace(recall, value=0.5, met_by_value=False, met_by_bound=False)
+    assert verdict(missed, unsure, unknown) == (
+        "NOT met: defect recall. Met by these images, but too few of them to be sure: "
+        "false positives. These images do not tell: macro F1."
+    )
