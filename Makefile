@@ -6,6 +6,7 @@ SHELL := /bin/bash
 RUNTIME := .venv-runtime
 TEST := .venv
 FRAMES ?= 300
+BROKER := .ci/package mosquitto "the built-in in-memory broker is used instead"
 
 .PHONY: help
 help: ## List the targets
@@ -14,14 +15,16 @@ help: ## List the targets
 .PHONY: demo
 demo: ## Install the runtime and watch the simulated line (FRAMES=300)
 	@.ci/environment $(RUNTIME) .ci/requirements/runtime.txt
-	@.ci/mosquitto
+	@$(BROKER)
 	@exec $(RUNTIME)/bin/edge-inspect demo --frames $(FRAMES)
 
 .PHONY: setup
 setup: ## Install everything, torch included, into .venv
 	@.ci/environment $(TEST) .ci/requirements/test.txt
-	@.ci/mosquitto
-	@.ci/chromium
+	@$(BROKER)
+	@.ci/package chromium "the pages are not opened in a browser"
+	@.ci/package faketime "the tests of clocks that jump are skipped"
+	@.ci/package strace "the tests of disks that refuse are skipped"
 
 .PHONY: test
 test: setup lint ## Set up, then format, lint, types, import layers and the whole suite
