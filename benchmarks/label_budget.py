@@ -12,6 +12,8 @@ from pathlib import Path
 from benchmarks import line_data
 from benchmarks.setting import RESULTS, setting, write_result
 from benchmarks.steps import Step, carry_out, read_json, step
+from train.evidence.comparison import read_comparison
+from train.evidence.comparison_view import chart
 
 PICTURE = RESULTS.parent / "pictures" / "label-budget.svg"
 
@@ -48,7 +50,7 @@ def main() -> None:
         "steps": done,
         "comparison": read_json(compared / "comparison.json"),
     }
-    PICTURE.write_text((compared / "comparison.svg").read_text("utf-8"), encoding="utf-8")
+    PICTURE.write_text(chart(read_comparison(compared)), encoding="utf-8")
     print(write_result("label-budget", result))
 
 

@@ -40,7 +40,8 @@ def chart(made: Comparison) -> str:
         for figure in (MACRO_F1, DEFECT_RECALL)
         if figure in made.points[0].figures
     ]
-    ticks = sorted({made.point(_names(made)[0], share).labels for share in made.shares})
+    # Means over seeds and folds, which no one wants to read to the last digit.
+    ticks = sorted({round(made.point(_names(made)[0], share).labels) for share in made.shares})
     words = f"labelled images (bands: {made.confidence:.0%} intervals over groups)"
     x = charts.Axis(label=words, scale="log", ticks=ticks)
     return charts.panels("learning-curves", panels, x)
