@@ -78,10 +78,14 @@ def main() -> None:
     arguments = parse()
     work: Path = arguments.work
     done = carry_out(steps(arguments), work)
+    comparison = read_json(work / "ablation" / "comparison.json")
+    # Of the pairs, those with the default are what is asked; all would be half a megabyte.
+    for pairs in ("differences", "worths"):
+        comparison[pairs] = [p for p in comparison[pairs] if "default" in (p["arm"], p["rival"])]
     result = setting("torch", "timm", "numpy") | {
         "steps": done,
         "choices": dict(CHOICES),
-        "comparison": read_json(work / "ablation" / "comparison.json"),
+        "comparison": comparison,
     }
     print(write_result("recipe-ablation", result))
 
