@@ -161,11 +161,12 @@ def _speed() -> Iterator[str]:
 
 def _setting(made: Comparison, result: dict[str, Any], module: str, name: str) -> str:
     seeds = len({trial.seed for trial in made.trials})
+    taught = "One seed" if seeds == 1 else f"Means of {seeds} seeds"
     return (
-        f"{'One seed' if seeds == 1 else f'Means of {seeds} seeds'}, with {made.confidence:.0%} "
-        f"intervals over {made.judged_groups:,} groups of {sum(made.judged.values()):,} validation images with true "
-        f"labels; {made.model}, {made.shown:,} images shown by each trial, thresholds from other images "
-        f"within {made.max_false_positives:g} false positives; on {result['cores']} cores of "
+        f"{taught}, with {made.confidence:.0%} intervals over {made.judged_groups:,} groups of "
+        f"{sum(made.judged.values()):,} validation images with true labels; {made.model}, "
+        f"{made.shown:,} images shown by each trial, thresholds from other images within "
+        f"{made.max_false_positives:g} false positives; on {result['cores']} cores of "
         f"{result['cpu']} ([{name}.json](results/{name}.json), `python -m benchmarks.{module}`)."
     )
 
