@@ -3,6 +3,7 @@
 Keeps the journal's bodies, publishes them in whichever lane, answers replay requests or not.
 """
 
+import json
 from contextlib import closing
 from types import TracebackType
 from typing import Self
@@ -36,6 +37,13 @@ class ScriptedStation:
         for seq in seqs:
             payload = message(self.bodies[seq], DeliveryNote(lane=lane, waited_ms=1.0))
             assert self._link.publish(topic, payload)
+
+    def wait_until_sent(self, seq: int, timeout_s: float = 10.0) -> None:
+        """Wait until the broker hands a verdict back: who subscribes later misses it."""
+        while (heard := self._link.receive(timeout_s)) is not None:
+            if heard.topic == TOPICS.verdict and json.loads(heard.payload)["seq"] == seq:
+                return
+        raise AssertionError(f"the broker never had verdict {seq}")
 
     def say(self, topic: str, payload: bytes) -> None:
         assert self._link.publish(topic, payload)

@@ -135,6 +135,7 @@ def test_a_consumer_goes_on_where_it_was(
         station.send(1, 2, 4)
         assert seqs(received(first, 3)) == [1, 2, 4]
     station.send(5, 6)
+    station.wait_until_sent(6)
     with consume(address, state_file=state) as second:
         station.send(4, 7)
         assert seqs(received(second, 1)) == [7]

@@ -1,5 +1,6 @@
 """The whole program killed with SIGKILL, as by a machine that is lost, and started again."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -16,7 +17,9 @@ from train.run_folder import RunFolder
 def fit(*words: object) -> subprocess.Popen[bytes]:
     """`train fit` in a process of its own, with a checkpoint after each update."""
     command = [sys.executable, "-m", "train.cli", "fit", "--checkpoint-every", "0"]
-    return subprocess.Popen([*command, *map(str, words)], stderr=subprocess.PIPE)
+    # The run that it is compared with has one thread: sums depend on how many share them.
+    one_thread = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen([*command, *map(str, words)], stderr=subprocess.PIPE, env=one_thread)
 
 
 def stamp(file: Path) -> int:
