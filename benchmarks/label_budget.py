@@ -34,7 +34,6 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     """The flags."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     line_data.configure(parser)
-    parser.add_argument("--img-size", type=int, default=256)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--recipe", default="", help="further flags of train compare")
     return parser.parse_args(words)

@@ -18,11 +18,12 @@ _SIDES = ("train",) * 6 + ("validation",) * 4 + ("test",) * 6
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """The flags that say how much there is."""
+    """The flags that say how much there is, and at what size it is taught."""
     parser.add_argument("--work", type=Path, required=True, help="folder for data and runs")
     parser.add_argument("--source-images", type=int, default=20_000, help="of Gen-2")
     parser.add_argument("--target-images", type=int, default=16_000, help="of Gen-3")
     parser.add_argument("--crop-size", type=int, default=256, help="side of the files, pixels")
+    parser.add_argument("--img-size", type=int, default=256, help="as of train fit")
 
 
 def data_steps(arguments: argparse.Namespace) -> tuple[Step, ...]:

@@ -63,7 +63,6 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     """The flags."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     line_data.configure(parser)
-    parser.add_argument("--img-size", type=int, default=256)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument(
         "--initial-weights", metavar="RUN", help="a run on Gen-2 in WORK (default: make run-gen2)"

@@ -9,8 +9,8 @@ from typing import Any
 
 from benchmarks.setting import read_result
 from train.evidence.comparison import Comparison
-from train.figures.resamples import DEFECT_RECALL, FALSE_POSITIVES, MACRO_F1, REACHABLE, Estimate
-from train.figures.worth import Labels
+from train.evidence.comparison_view import best_arm, needed_or_more, seeds, signed
+from train.figures.resamples import DEFECT_RECALL, FALSE_POSITIVES, MACRO_F1, REACHABLE
 
 
 def transfer() -> str:
@@ -61,21 +61,14 @@ def _curves(made: Comparison) -> Iterator[str]:
         (d.arm, d.share): d.figures[MACRO_F1] for d in made.differences if d.rival == names[0]
     }
     for share in made.shares:
-        cells = " | ".join(_signed(paired[name, share]) for name in names[1:])
+        cells = " | ".join(signed(paired[name, share]) for name in names[1:])
         yield f"| {made.point(names[0], share).labels:,.0f} labels | {cells} |"
 
 
 def _saved(made: Comparison) -> Iterator[str]:
     """What the others need to be as good as the best is."""
-    totals = {
-        compared.arm.name: sum(
-            made.point(compared.arm.name, share).figures[MACRO_F1].value or 0
-            for share in made.shares
-        )
-        for compared in made.arms
-    }
-    best = max(totals, key=lambda name: totals[name])
-    rivals = [name for name in totals if name != best]
+    best = best_arm(made)
+    rivals = [compared.arm.name for compared in made.arms if compared.arm.name != best]
     found = {
         (w.rival, w.share): w.needed for w in made.worths if (w.arm, w.figure) == (best, MACRO_F1)
     }
@@ -86,15 +79,16 @@ def _saved(made: Comparison) -> Iterator[str]:
             and worth.saved
             and not worth.needed.at_most
         ):
+            as_many = needed_or_more(worth.needed, most[worth.rival])
             yield (
-                f"With {worth.labels:,.0f} labels {best} is as good as {worth.rival} with "
-                f"{_needed(worth.needed, most[worth.rival])}: about {worth.saved:,.0f} labels saved."
+                f"With {worth.labels:,.0f} labels {best} is as good as {worth.rival} with {as_many}: "
+                f"about {worth.saved:,.0f} labels saved."
             )
             yield ""
     yield f"| as good as {best} with | {' | '.join(f'{name} needs' for name in rivals)} |"
     yield "|---" * (len(rivals) + 1) + "|"
     for share in made.shares:
-        cells = " | ".join(_needed(found[name, share], most[name]) for name in rivals)
+        cells = " | ".join(needed_or_more(found[name, share], most[name]) for name in rivals)
         yield f"| {made.point(best, share).labels:,.0f} labels | {cells} |"
 
 
@@ -119,7 +113,7 @@ def _choices() -> Iterator[str]:
     paired = {d.arm: d.figures[MACRO_F1] for d in made.differences if d.rival == "default"}
     for name, flags in result["choices"].items():
         point = made.point(name, share)
-        less = _signed(paired[name]) if name in paired else ""
+        less = signed(paired[name]) if name in paired else ""
         yield (
             f"| {name} | {f'`{flags}`' if flags else ''} | {point.figures[MACRO_F1]} | {less} | "
             f"{point.figures[DEFECT_RECALL]} |"
@@ -161,11 +155,10 @@ def _speed() -> Iterator[str]:
 
 
 def _setting(made: Comparison, result: dict[str, Any], module: str, name: str) -> str:
-    seeds = len({trial.seed for trial in made.trials})
-    taught = "One seed" if seeds == 1 else f"Means of {seeds} seeds"
     return (
-        f"{taught}, with {made.confidence:.0%} intervals over {made.judged_groups:,} groups of "
-        f"{sum(made.judged.values()):,} validation images with true labels; {made.model}, "
+        f"{seeds(made).capitalize()}, with {made.confidence:.0%} intervals over "
+        f"{made.judged_groups:,} groups of {sum(made.judged.values()):,} validation images with true "
+        f"labels; {made.model}, "
         f"{made.shown:,} images shown by each trial, thresholds from other images within "
         f"{made.max_false_positives:g} false positives; on {result['cores']} cores of "
         f"{result['cpu']} ([{name}.json](results/{name}.json), `python -m benchmarks.{module}`)."
@@ -174,20 +167,3 @@ def _setting(made: Comparison, result: dict[str, Any], module: str, name: str) -
 
 def _has(made: Comparison, figure: str) -> bool:
     return any(figure in point.figures for point in made.points)
-
-
-def _signed(estimate: Estimate) -> str:
-    if estimate.value is None or estimate.low is None or estimate.high is None:
-        return "-"
-    return f"{estimate.value:+.3f} ({estimate.low:+.3f} .. {estimate.high:+.3f})"
-
-
-def _needed(needed: Labels, most: float) -> str:
-    """`most` is the most that the rival was taught with: of more, nothing is known."""
-    if needed.value is None and needed.low is None:
-        return f"more than {most:,.0f}"
-    value, low, high = (
-        f"more than {most:,.0f}" if labels is None else f"{labels:,.0f}"
-        for labels in (needed.value, needed.low, needed.high)
-    )
-    return f"{'at most ' if needed.at_most else ''}{value} ({low} .. {high})"

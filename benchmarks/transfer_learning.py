@@ -48,7 +48,6 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     line_data.configure(parser)
     parser.add_argument("--model", default="tf_efficientnet_lite0")
-    parser.add_argument("--img-size", type=int, default=256)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--source-recipe", default="", help="flags of train fit for Gen-2")
     parser.add_argument("--target-recipe", default="", help="flags of train fit for Gen-3")

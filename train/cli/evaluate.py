@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from edge_runtime.errors import UsageError
 from optimize.cli.arguments import positive
 from train.cli.source import configure_source, configure_split, frozen_split, source
+from train.cli.volume import configure_volume
 
 if TYPE_CHECKING:
     from optimize.dataset import Dataset
@@ -100,20 +101,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
             metavar="SHARE",
             help=f"{what} (default: %(default)s)",
         )
-    line = parser.add_argument_group("line", "what the cost of errors is reckoned for")
-    line.add_argument(
-        "--modules-per-month",
-        type=int,
-        default=1_800_000,
-        metavar="N",
-        help="one image is taken to be one module (default: %(default)s)",
-    )
-    line.add_argument(
-        "--defect-rate",
-        type=float,
-        metavar="SHARE",
-        help="share of them that are defective (default: as in the data)",
-    )
+    configure_volume(parser, "what the cost of errors is reckoned for", rate_from="data")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from edge_runtime.errors import UsageError
 from train.cli import fit
+from train.cli.volume import configure_volume
 from train.errors import RunError
 
 NAME = "report"
@@ -68,21 +69,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     data.add_argument(
         "--source-data-dir", type=Path, metavar="DIR", help="likewise of the earlier run"
     )
-    line = parser.add_argument_group(
-        "line", "what the cost of errors is reckoned for, without --evaluation: that brings its own"
-    )
-    line.add_argument(
-        "--modules-per-month",
-        type=int,
-        default=1_800_000,
-        metavar="N",
-        help="one image is taken to be one module (default: %(default)s)",
-    )
-    line.add_argument(
-        "--defect-rate",
-        type=float,
-        metavar="SHARE",
-        help="share of them that are defective (default: as in the images)",
+    configure_volume(
+        parser,
+        "what the cost of errors is reckoned for, without --evaluation: that brings its own",
+        rate_from="images",
     )
     fit.configure_machine(parser.add_argument_group("machine"))
 

@@ -54,11 +54,15 @@ def _curve(made: Comparison, arm: str, figure: str) -> charts.Line:
     return charts.Line(name=arm, x=labels, y=values, band=(low, high))
 
 
-def _heading(made: Comparison) -> str:
+def seeds(made: Comparison) -> str:
+    """What each figure is, in words: of one seed, or the mean of several."""
     count = len({trial.seed for trial in made.trials})
-    seeds = "one seed" if count == 1 else f"means of {count} seeds"
+    return "one seed" if count == 1 else f"means of {count} seeds"
+
+
+def _heading(made: Comparison) -> str:
     return (
-        f"{seeds}, with {made.confidence:.0%} intervals over {made.judged_groups} groups of "
+        f"{seeds(made)}, with {made.confidence:.0%} intervals over {made.judged_groups} groups of "
         f"{sum(made.judged.values())} judged images; thresholds from other images, within "
         f"{made.max_false_positives:g} false positives"
     )
@@ -125,3 +129,8 @@ def needed(found: Labels, most: float, between: str = " .. ") -> str:
         for labels in (found.value, found.low, found.high)
     )
     return f"{'<=' if found.at_most else ''}{value} ({low}{between}{high})"
+
+
+def needed_or_more(found: Labels, most: float, between: str = " .. ") -> str:
+    """As `needed`, without an interval of which nothing is known."""
+    return f">{most:,.0f}" if found.low is None else needed(found, most, between)

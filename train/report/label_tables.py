@@ -1,9 +1,8 @@
 """Tables on how many labels it takes, from what `train compare` found."""
 
 from train.evidence.comparison import Comparison
-from train.evidence.comparison_view import best_arm, needed, signed
+from train.evidence.comparison_view import best_arm, needed_or_more, seeds, signed
 from train.figures.resamples import MACRO_F1, Estimate
-from train.figures.worth import Labels
 from train.pages.page import count, number
 from train.report.table import Table
 
@@ -19,7 +18,7 @@ def budget(made: Comparison) -> Table:
     return Table(
         heads=("share", "labels", *arms),
         rows=rows,
-        caption=f"Macro F1, {_seeds(made)}, with {made.confidence:.0%} intervals over "
+        caption=f"Macro F1, {seeds(made)}, with {made.confidence:.0%} intervals over "
         f"{made.judged_groups:,} groups of images that taught none of them. The luck of teaching is not "
         "in the intervals.",
     )
@@ -74,22 +73,13 @@ def worths(made: Comparison) -> Table | None:
         rows=[
             (
                 count(made.point(best, at).labels),
-                *(_needed(found[rival, at].needed, most[rival]) for rival in rivals),
+                *(needed_or_more(found[rival, at].needed, most[rival], " to ") for rival in rivals),
             )
             for at in made.shares
         ],
         caption=f"How many labels the other starts need for the macro F1 that {best} has with fewer; "
         "intervals in brackets. “>” says that all the labels there are were too few.",
     )
-
-
-def _seeds(made: Comparison) -> str:
-    seeds = len({trial.seed for trial in made.trials})
-    return "one seed" if seeds == 1 else f"means of {seeds} seeds"
-
-
-def _needed(found: Labels, most: float) -> str:
-    return f">{most:,.0f}" if found.low is None else needed(found, most, " to ")
 
 
 def _turned(found: Estimate) -> Estimate:
