@@ -3,14 +3,14 @@
     python -m benchmarks.bounds_coverage
 
 The truth is drawn, so each bound can be judged: images counted as independent, a measured design effect
-(Korn and Graubard 1998), and groups taken to be wholly alike, which is what `train.figures.bounds` does.
+(Korn and Graubard 1998), and groups taken to be wholly alike, which is what `optimize.bounds` does.
 """
 
 import numpy as np
 from scipy import special
 
 from benchmarks.setting import setting, write_result
-from train.figures.bounds import upper
+from optimize.bounds import upper
 
 CONFIDENCE = 0.95
 SAMPLES = 2000

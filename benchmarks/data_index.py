@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from benchmarks.setting import setting, write_result
-from optimize.dataset import read_rows
+from optimize.data.dataset import read_rows
 from train.data.index import write_index
 
 CLASSES = ("no_defect", "micro_crack", "porosity", "contamination", "misaligned_weld", "spatter")

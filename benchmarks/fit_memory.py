@@ -23,7 +23,7 @@ from typing import Any
 from benchmarks.data_index import peak_rss_mb, write_csv
 from benchmarks.setting import setting, write_result
 from edge_runtime.simulation.line import SimulatedLine, SimulatedPart
-from optimize.dataset import open_dataset, read_rows
+from optimize.data.dataset import open_dataset, read_rows
 from train.cli.main import main as train
 from train.data.simulated import balanced_shares
 

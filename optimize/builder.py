@@ -33,13 +33,13 @@ from edge_runtime.errors import EngineError
 from optimize import calibrate, gates, latency, package, quantize, report
 from optimize.calibrate import Method
 from optimize.comparison import Answers, answer
-from optimize.dataset import Dataset, open_dataset
+from optimize.data.dataset import Dataset, open_dataset
+from optimize.data.images import Fault, Image, read_images
+from optimize.data.manifest import Columns, Condition
+from optimize.data.sealed import refuse_sealed
 from optimize.errors import CalibrationError, GateFailed, ModelError
 from optimize.gates import GateResult
 from optimize.graph import FloatModel, read_model, simplify
-from optimize.images import Fault, Image, read_images
-from optimize.manifest import Columns, Condition
-from optimize.sealed import refuse_sealed
 
 FLOAT = "float32"
 INT8 = "int8"

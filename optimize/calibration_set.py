@@ -18,7 +18,7 @@ import cv2
 from edge_runtime.simulation.generations import LABELS
 from edge_runtime.simulation.line import SimulatedLine
 from edge_runtime.simulation.seam import CROPS_PER_MODULE
-from optimize.dataset import MANIFEST
+from optimize.data.dataset import MANIFEST
 from optimize.errors import PackageError
 
 SEED = 50

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.engines.base import InferenceEngine
-from optimize.images import Fault, Image
+from optimize.data.images import Fault, Image
 
 _BATCH = 8
 

@@ -81,5 +81,6 @@ def test_the_wheel_carries_the_demo_bundle_the_templates_and_nothing_foreign(
     bundle = [name for name in names if name.startswith("edge_runtime/bundles/weld-seam/")]
     for suffix in ("manifest.json", "manifest.json.sha256", "int8.onnx", "MODEL_CARD.md"):
         assert any(name.endswith(suffix) for name in bundle), suffix
-    for template in (ROOT / "train/pages/templates").iterdir():
-        assert f"train/pages/templates/{template.name}" in names
+    for folder in ("optimize/pages/templates", "train/pages/templates"):
+        for template in (ROOT / folder).iterdir():
+            assert f"{folder}/{template.name}" in names

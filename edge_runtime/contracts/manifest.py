@@ -114,7 +114,9 @@ class Variant(Contract):
     """One runnable form of the model."""
 
     precision: Name
-    """`float32`, `int8`, ...: the name it is chosen by."""
+    """`float32`, `int8`, `int8-tensorrt`, ...: the name it is chosen by."""
+    target: Literal["cpu", "tensorrt"] = "cpu"
+    """The kind of engine that it is made for; the file of another kind would be slow or refused."""
     file: str
     """Path within the bundle."""
     accuracy: AccuracyRecord | None
@@ -142,7 +144,7 @@ class BundleManifest(Contract):
     model: ModelSpec
     variants: Annotated[tuple[Variant, ...], Field(min_length=1)]
     default_variant: Name
-    """The precision that the runtime takes unless told otherwise."""
+    """The precision that the runtime takes unless told otherwise; for the CPU."""
     golden: tuple[GoldenFrame, ...]
     golden_tolerance: Annotated[float, Field(gt=0, lt=1)] = 0.05
     """Largest absolute difference of a probability that a replay may show: engines and processors
@@ -159,6 +161,8 @@ class BundleManifest(Contract):
             raise ValueError(
                 f"default_variant {self.default_variant!r} is none of {', '.join(precisions)}"
             )
+        if self.variant(self.default_variant).target != "cpu":
+            raise ValueError(f"default_variant {self.default_variant!r} is not made for the CPU")
         named = [v.file for v in self.variants] + [g.file for g in self.golden]
         missing = [file for file in named if file not in self.files]
         if missing:

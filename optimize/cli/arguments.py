@@ -3,7 +3,7 @@
 import argparse
 from typing import Any, Protocol
 
-from optimize.manifest import Columns, Condition
+from optimize.data.manifest import Columns, Condition
 
 
 def positive(text: str) -> int:

@@ -9,7 +9,7 @@ from optimize.builder import INT8, Built, Order, build
 from optimize.calibrate import Method
 from optimize.cli.arguments import columns, conditions, configure_columns, positive, share
 from optimize.cli.progress import Progress
-from optimize.sealed import read_sealed
+from optimize.data.sealed import read_sealed
 
 NAME = "build"
 HELP = "write a bundle from a float ONNX model: quantised, compared, measured"

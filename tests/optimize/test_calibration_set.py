@@ -11,9 +11,9 @@ from edge_runtime.contracts.manifest import InputSpec
 from edge_runtime.decoding import decode
 from edge_runtime.simulation.generations import LABELS
 from optimize.calibration_set import draw, write
-from optimize.dataset import open_dataset
+from optimize.data.dataset import open_dataset
+from optimize.data.images import Image, read_images
 from optimize.errors import PackageError
-from optimize.images import Image, read_images
 
 SHIPPED = Path(__file__).parents[2] / "calibration_data"
 

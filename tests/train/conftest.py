@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from optimize.manifest import Columns
+from optimize.data.manifest import Columns
 from train.cli.main import main
 from train.data.augment import Augmentation
 from train.data.manifest import Source

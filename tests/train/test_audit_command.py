@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from optimize.manifest import Sample
+from optimize.data.manifest import Sample
 from tests.train.conftest import LABELS, draw
 from tests.train.data.pictures import copies, seam, write_png
 from train.cli.main import main

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.errors import UsageError
 from optimize.cli.arguments import columns, positive, share
-from optimize.manifest import Condition
+from optimize.data.manifest import Condition
 from train.cli import fit
 from train.cli.source import configure_source, configure_split, frozen_split, source
 from train.data.frozen_split import read_split

@@ -11,7 +11,7 @@ from train.cli.source import configure_source, configure_split, frozen_split, so
 from train.cli.volume import configure_volume
 
 if TYPE_CHECKING:
-    from optimize.dataset import Dataset
+    from optimize.data.dataset import Dataset
     from optimize.graph import FloatModel
     from train.data.frozen_split import FrozenSplit
     from train.evidence.criteria import Criteria

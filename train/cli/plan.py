@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from edge_runtime.contracts.manifest import InputSpec
 from edge_runtime.errors import UsageError
-from optimize.dataset import Dataset
+from optimize.data.dataset import Dataset
 from train.cli.fit import (
     augmentation,
     configure_machine,

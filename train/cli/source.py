@@ -5,7 +5,7 @@ from pathlib import Path
 
 from edge_runtime.errors import UsageError
 from optimize.cli.arguments import columns, conditions, configure_columns
-from optimize.manifest import Columns
+from optimize.data.manifest import Columns
 from train.data.frozen_split import FrozenSplit, read_split
 from train.data.manifest import Source
 

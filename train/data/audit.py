@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.image_statistics import MEASURES
-from optimize.manifest import OPTIONAL
+from optimize.data.manifest import OPTIONAL
 from train.data.duplicates import Duplicates
 from train.data.flags import Flagged
 from train.data.survey import Survey

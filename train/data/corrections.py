@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from optimize.dataset import read_encoded
-from optimize.manifest import Sample
+from optimize.data.dataset import read_encoded
+from optimize.data.manifest import Sample
 from train.data.audit import COLUMNS, OK, QUARANTINED
 from train.errors import DatasetError
 

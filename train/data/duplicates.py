@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.sparse import csgraph
 
-from optimize.dataset import Dataset
+from optimize.data.dataset import Dataset
 from train.data.likeness import LIMIT, alike_pairs
 from train.data.survey import Survey
 

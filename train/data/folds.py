@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import StratifiedGroupKFold
 
-from optimize.manifest import Sample
+from optimize.data.manifest import Sample
 from train.errors import DatasetError
 
 

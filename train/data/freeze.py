@@ -21,9 +21,9 @@ import numpy.typing as npt
 
 from edge_runtime.decoding import Undecodable, decode
 from edge_runtime.errors import UsageError
-from optimize.dataset import Dataset, locate, read_rows
-from optimize.manifest import OPTIONAL, table_columns
-from optimize.samples import Samples, take
+from optimize.data.dataset import Dataset, locate, read_rows
+from optimize.data.manifest import OPTIONAL, table_columns
+from optimize.data.samples import Samples, take
 from train.data.frozen_split import (
     COLUMNS,
     QUARANTINE,

@@ -20,9 +20,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from edge_runtime.contracts.base import Contract, Sha256, UtcTime
-from optimize.dataset import Dataset
-from optimize.manifest import OPTIONAL, Sample
-from optimize.samples import Samples
+from optimize.data.dataset import Dataset
+from optimize.data.manifest import OPTIONAL, Sample
+from optimize.data.samples import Samples
 from train.contract_file import read_contract
 from train.data.ledger import LEDGER, Ledger, Opening
 from train.data.manifest import Presence, Source

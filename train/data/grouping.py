@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from optimize.dataset import Dataset
+from optimize.data.dataset import Dataset
 
 Numbers = npt.NDArray[np.int64]
 

@@ -1,8 +1,8 @@
 """One manifest for a data set of any layout, written row by row in flat memory.
 
 Owns the columns that are written and the counts that a person wants to see beside them. What a row is,
-and what is wrong with one, is decided where it is read: `optimize.dataset`. The file is written aside
-and renamed when the last row has passed.
+and what is wrong with one, is decided where it is read: `optimize.data.dataset`. The file is written
+aside and renamed when the last row has passed.
 """
 
 import csv
@@ -15,7 +15,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from edge_runtime.errors import UsageError
-from optimize.dataset import (
+from optimize.data.dataset import (
     empty_class_folders,
     has_image,
     locate,
@@ -23,7 +23,7 @@ from optimize.dataset import (
     root_of,
     shards_of,
 )
-from optimize.manifest import (
+from optimize.data.manifest import (
     KEY,
     OPTIONAL,
     PARQUET,

@@ -1,4 +1,4 @@
-"""What training asks of a data set beyond `optimize.dataset`: each image labelled, grouped and there.
+"""What training asks of a data set beyond `optimize.data`: each image labelled, grouped and there.
 
 Owns where a run's labelled images are (`Source`) and those demands. Opens no image; `train.data.stream`
 does, and quarantines what does not decode.
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from optimize.dataset import (
+from optimize.data.dataset import (
     MANIFEST,
     Dataset,
     empty_class_folders,
@@ -17,8 +17,8 @@ from optimize.dataset import (
     read_rows,
     root_of,
 )
-from optimize.manifest import Columns, Condition, Sample
-from optimize.samples import Samples
+from optimize.data.manifest import Columns, Condition, Sample
+from optimize.data.samples import Samples
 from train.errors import DatasetError
 
 _NAMED = 3

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge_runtime.errors import UsageError
-from optimize.dataset import Dataset
+from optimize.data.dataset import Dataset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

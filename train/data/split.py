@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.errors import UsageError
-from optimize.dataset import Dataset
-from optimize.manifest import Sample
-from optimize.samples import take
+from optimize.data.dataset import Dataset
+from optimize.data.manifest import Sample
+from optimize.data.samples import take
 from train.data.grouping import Grouping
 from train.data.time_order import LARGEST_SHARE, latest
 from train.errors import DatasetError

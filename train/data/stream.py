@@ -26,7 +26,7 @@ from edge_runtime.contracts.frame import Pixels
 from edge_runtime.contracts.manifest import InputSpec
 from edge_runtime.decoding import Undecodable, decode
 from edge_runtime.preprocessing import fit
-from optimize.dataset import Dataset
+from optimize.data.dataset import Dataset
 from train.data.augment import Augmentation
 from train.errors import DatasetError
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import numpy as np
 import numpy.typing as npt
 
-from optimize.dataset import Dataset
+from optimize.data.dataset import Dataset
 from train.data.grouping import Grouping
 from train.errors import DatasetError
 

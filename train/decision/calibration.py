@@ -14,12 +14,12 @@ from pydantic import Field
 
 from edge_runtime.contracts.base import Contract, Sha256, UtcTime
 from edge_runtime.contracts.manifest import DecisionRule, Thresholds
+from optimize.bounds import Trials
 from train.contract_file import read_contract, write_contract
 from train.decision import decide
 from train.decision.decide import Limits, Requirement, Shortfall
 from train.decision.frontier import Frontier, Scored, trace
 from train.errors import RunError, UnmetError
-from train.figures.bounds import Trials
 from train.run_folder import RunFolder
 
 CALIBRATION_SCHEMA: Literal["edge-inspect/calibration/1"] = "edge-inspect/calibration/1"

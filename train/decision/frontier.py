@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from train.figures.bounds import Real, Trials
+from optimize.bounds import Real, Trials
 
 Counts = npt.NDArray[np.int64]
 

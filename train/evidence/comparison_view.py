@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
+from optimize.pages import charts
 from train.evidence.comparison import Comparison
 from train.figures.resamples import DEFECT_RECALL, FALSE_POSITIVES, MACRO_F1, REACHABLE, Estimate
 from train.figures.worth import Labels
-from train.pages import charts
 
 _TABLED = (MACRO_F1, REACHABLE, DEFECT_RECALL, FALSE_POSITIVES)
 _WIDTH = 27

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge_runtime.errors import UsageError
-from train.figures.bounds import Trials
+from optimize.bounds import Trials
 from train.figures.intervals import Figure
 
 

@@ -15,6 +15,7 @@ from pydantic import Field
 from edge_runtime import policy
 from edge_runtime.contracts.base import Contract, Sha256, UtcTime
 from edge_runtime.contracts.manifest import DecisionRule
+from optimize.bounds import Trials
 from optimize.graph import FloatModel
 from train.contract_file import read_contract, write_contract
 from train.data.ledger import Opening
@@ -24,7 +25,6 @@ from train.evidence.cost import Cost, Volume, costs
 from train.evidence.criteria import Criteria, Finding, both_sides, judge, too_few
 from train.evidence.examine import Examined
 from train.evidence.slices import Blurred, parts
-from train.figures.bounds import Trials
 from train.figures.counts import confusion
 from train.figures.intervals import Figure, figures
 from train.figures.reliability import ReliabilityBin, reliability

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from optimize.manifest import Sample
+from optimize.data.manifest import Sample
 from train.data.folds import deal_folds
 from train.data.split import Split
 

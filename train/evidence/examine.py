@@ -16,9 +16,9 @@ from edge_runtime import policy
 from edge_runtime.contracts.manifest import ModelSpec
 from edge_runtime.engines.base import InferenceEngine
 from edge_runtime.policy import Decision
-from optimize.dataset import Dataset
+from optimize.data.dataset import Dataset
+from optimize.data.samples import take
 from optimize.graph import FloatModel
-from optimize.samples import take
 from train.data.stream import BatchStream, open_images
 from train.errors import DatasetError
 

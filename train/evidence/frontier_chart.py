@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 
 from edge_runtime.contracts.manifest import Thresholds
+from optimize.bounds import Real, Trials
+from optimize.pages import charts
+from optimize.pages.charts import Axis, Line, Panel
 from train.decision.decide import Requirement
 from train.decision.frontier import Frontier
-from train.figures.bounds import Real, Trials
-from train.pages import charts
-from train.pages.charts import Axis, Line, Panel
 
 _ENDS = 1e-4
 """Scores crowd near 0 and 1: the axis is their logit, cut off here and at 1 - this."""

@@ -12,14 +12,14 @@ from importlib.metadata import version
 
 import numpy as np
 
-from optimize.manifest import Sample
+from optimize.bounds import Real
+from optimize.data.manifest import Sample
 from train.data.stream import ImageStore
 from train.evidence.comparison import ComparedArm, Comparison, JudgedTrial
 from train.evidence.exam import Exam
 from train.evidence.learning_curves import Curve, Judges, differences, worths
 from train.evidence.plan import Plan
 from train.evidence.trials import Answered, Trial
-from train.figures.bounds import Real
 from train.fitting.prediction import classes_of
 
 _RECORDED = ("torch", "timm", "numpy", "opencv-python-headless", "scikit-learn", "edge-inspect")

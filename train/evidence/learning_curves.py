@@ -12,9 +12,9 @@ from itertools import combinations, permutations
 import numpy as np
 import numpy.typing as npt
 
+from optimize.bounds import Real
 from train.decision.crossfit import judge
 from train.evidence.comparison import Difference, Point, Worth
-from train.figures.bounds import Real
 from train.figures.resamples import (
     DEFECT_RECALL,
     MACRO_F1,

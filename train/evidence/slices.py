@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.errors import UsageError
-from optimize.dataset import Dataset
+from optimize.data.dataset import Dataset
 from train.data.flags import MOTION_BLUR, UNSHARP, flag
 from train.data.survey import survey
 from train.data.time_order import moment

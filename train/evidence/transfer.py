@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from optimize.dataset import Dataset
+from optimize.data.dataset import Dataset
 from train.data.stream import BatchStream, ImageStore
 from train.errors import DatasetError
 from train.evidence.similarity import Features, cka, parts

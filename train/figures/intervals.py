@@ -1,7 +1,7 @@
 """How certain the figures of an evaluation are: each with an interval that respects the groups.
 
 Owns which figure gets which interval. Shares of parts (defect recall, false positives) have exact
-Clopper-Pearson intervals, everything else group-bootstrap percentiles; both from `train.figures.bounds`.
+Clopper-Pearson intervals, everything else group-bootstrap percentiles; both from `optimize.bounds`.
 Arrays in, values out.
 """
 
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from edge_runtime import policy
 from edge_runtime.contracts.manifest import ModelSpec
 from edge_runtime.contracts.verdict import Outcome
-from train.figures.bounds import Real, Trials, group_bootstrap
+from optimize.bounds import Real, Trials, group_bootstrap
 from train.figures.counts import macro_f1
 from train.figures.reliability import calibration_error
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from train.figures.bounds import Real
+from optimize.bounds import Real
 
 BINS = 15
 """Of equal width."""

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.contracts.base import Contract
-from train.figures.bounds import Real
+from optimize.bounds import Real
 from train.figures.counts import macro_f1s
 
 MACRO_F1 = "macro F1"

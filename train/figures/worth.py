@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from edge_runtime.contracts.base import Contract
-from train.figures.bounds import Real
+from optimize.bounds import Real
 
 
 class Labels(Contract):

@@ -19,7 +19,7 @@ from torch import nn
 from tqdm import tqdm
 
 from edge_runtime.contracts.manifest import InputSpec
-from optimize.dataset import Dataset
+from optimize.data.dataset import Dataset
 from train.data.augment import Augmentation
 from train.data.split import Split
 from train.data.stream import BatchStream, ImageStore, open_images

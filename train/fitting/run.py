@@ -20,7 +20,7 @@ from torch import nn
 
 from edge_runtime.contracts.manifest import InputSpec
 from edge_runtime.errors import UsageError
-from optimize.dataset import Dataset, open_dataset
+from optimize.data.dataset import Dataset, open_dataset
 from train.data.augment import contact_sheet
 from train.data.split import Split, split_dataset
 from train.data.stream import ImageStore, Quarantined, open_again, open_images

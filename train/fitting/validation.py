@@ -12,8 +12,8 @@ import numpy.typing as npt
 from torch import nn
 
 from edge_runtime.contracts.manifest import InputSpec
-from optimize.dataset import Dataset
-from optimize.manifest import Sample
+from optimize.data.dataset import Dataset
+from optimize.data.manifest import Sample
 from train.data.split import VALIDATION
 from train.data.stream import ImageStore, open_images
 from train.errors import DatasetError, RunError

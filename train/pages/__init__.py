@@ -1,1 +1,1 @@
-"""The form of what people read: the frame of a page, its style sheet, its templates and its charts."""
+"""The templates of this floor's pages."""

@@ -11,9 +11,9 @@ from torch import nn
 
 from edge_runtime.contracts.manifest import InputSpec
 from edge_runtime.errors import EdgeInspectError
+from optimize.data.samples import take
+from optimize.data.sealed import read_sealed, refuse_sealed
 from optimize.errors import CalibrationError
-from optimize.samples import take
-from optimize.sealed import read_sealed, refuse_sealed
 from train.data.frozen_split import FrozenSplit
 from train.data.stream import ImageStore, open_images
 from train.errors import DatasetError, RunError, SealError

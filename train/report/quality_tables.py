@@ -1,9 +1,9 @@
 """Tables on how good the network is: the criteria, its classes, its slices, and what errors cost."""
 
+from optimize.pages.page import count, number, share, span
 from train.evidence.criteria import Finding
 from train.evidence.evaluation import Evaluation
 from train.evidence.slices import BLURRED
-from train.pages.page import count, number, share, span
 from train.report.contents import Report
 from train.report.table import Table, ends, value, with_ends, written
 

@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from optimize.bounds import Trials
+from optimize.pages import charts
+from optimize.pages.charts import Axis, Line, Panel
+from optimize.pages.page import jpeg
 from train.evidence.comparison_view import chart
 from train.evidence.evaluation import Evaluation
 from train.evidence.frontier_chart import frontier_chart
 from train.evidence.transfer import Transfer
-from train.figures.bounds import Trials
-from train.pages import charts, page
-from train.pages.charts import Axis, Line, Panel
+from train.pages import page
 from train.report import data_tables, label_tables, quality_tables
 from train.report.contents import Report
 from train.report.examples import Example
@@ -37,7 +39,7 @@ def write_report(target: Path, report: Report) -> None:
             label: [_embedded(example) for example in shown]
             for label, shown in report.examples.items()
         },
-        sheet=None if report.sheet is None else page.jpeg(report.sheet, quality=80),
+        sheet=None if report.sheet is None else jpeg(report.sheet, quality=80),
     )
 
 
@@ -51,8 +53,8 @@ def _frontier(report: Report) -> str | None:
 def _embedded(example: Example) -> dict[str, object]:
     return {
         "example": example,
-        "frame": page.jpeg(example.frame, _FRAME),
-        "heat": page.jpeg(example.heat, _FRAME),
+        "frame": jpeg(example.frame, _FRAME),
+        "heat": jpeg(example.heat, _FRAME),
     }
 
 

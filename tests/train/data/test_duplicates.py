@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from optimize.dataset import Dataset
+from optimize.data.dataset import Dataset
 from tests.train.data.pictures import copies, seam, write_png
 from train.data.duplicates import Duplicates, find_duplicates
 from train.data.manifest import Source

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optimize.manifest import Sample
+from optimize.data.manifest import Sample
 from train.data.folds import deal_folds, lonely
 from train.errors import DatasetError
 

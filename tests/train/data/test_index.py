@@ -10,7 +10,7 @@ import pytest
 from pyarrow import parquet
 
 from edge_runtime.contracts.manifest import InputSpec
-from optimize.dataset import read_rows
+from optimize.data.dataset import read_rows
 from train.cli.main import main
 from train.data.index import write_index
 from train.data.manifest import Source

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.errors import UsageError
-from optimize.manifest import Columns, Condition
+from optimize.data.manifest import Columns, Condition
 from train.data.manifest import (
     Source,
     read_class_folders,

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_runtime.errors import UsageError
-from optimize.dataset import Dataset
-from optimize.manifest import Sample
+from optimize.data.dataset import Dataset
+from optimize.data.manifest import Sample
 from train.data.shares import Portion, nested_portions
 
 

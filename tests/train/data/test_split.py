@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_runtime.errors import UsageError
-from optimize.dataset import Dataset
-from optimize.manifest import Sample
+from optimize.data.dataset import Dataset
+from optimize.data.manifest import Sample
 from train.data.split import SIDES, Plan, assign, check_sides, split_dataset
 from train.errors import DatasetError
 

@@ -8,7 +8,7 @@ import pytest
 from edge_runtime.contracts.manifest import InputSpec
 from edge_runtime.decoding import decode
 from edge_runtime.preprocessing import fit
-from optimize.dataset import Dataset
+from optimize.data.dataset import Dataset
 from train.data import stream
 from train.data.augment import Augmentation
 from train.data.manifest import read_class_folders

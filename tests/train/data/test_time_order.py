@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optimize.dataset import Dataset
-from optimize.manifest import Sample
+from optimize.data.dataset import Dataset
+from optimize.data.manifest import Sample
 from train.data.split import Plan, assign
 from train.data.time_order import moment
 from train.errors import DatasetError

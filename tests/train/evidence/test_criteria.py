@@ -3,8 +3,8 @@ import re
 import pytest
 
 from edge_runtime.errors import UsageError
+from optimize.bounds import Trials
 from train.evidence.criteria import CRITERIA, Criteria, both_sides, judge, too_few
-from train.figures.bounds import Trials
 from train.figures.intervals import Figure
 
 

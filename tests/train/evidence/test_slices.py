@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from edge_runtime.errors import UsageError
-from optimize.dataset import Dataset
-from optimize.manifest import Sample
+from optimize.data.dataset import Dataset
+from optimize.data.manifest import Sample
 from train.evidence.slices import find_blurred, parts, usual
 
 

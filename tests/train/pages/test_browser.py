@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.train.pages.browser import faults, look, needs_chromium
+from tests.browser import faults, look, needs_chromium
 from train.pages import page
 
 pytestmark = needs_chromium

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.train.pages.browser import faults, look, needs_chromium
+from tests.browser import faults, look, needs_chromium
 from tests.train.report.conftest import Line
 
 pytestmark = needs_chromium

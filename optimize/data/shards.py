@@ -18,8 +18,8 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from optimize.data.manifest import OPTIONAL, Sample, inner_path
 from optimize.errors import DatasetError
-from optimize.manifest import OPTIONAL, Sample, inner_path
 
 SUFFIX = ".tar"
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})

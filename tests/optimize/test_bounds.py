@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from train.figures.bounds import Trials, effective_trials, group_bootstrap, lower, upper
+from optimize.bounds import Trials, effective_trials, group_bootstrap, lower, upper
 
 CONFIDENCE = 0.95
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optimize.manifest import Sample
-from optimize.samples import Samples, column, take
+from optimize.data.manifest import Sample
+from optimize.data.samples import Samples, column, take
 
 # Surrogates are how Python holds a file name that is not UTF-8.
 text = st.text(st.characters(exclude_categories=()), max_size=12)

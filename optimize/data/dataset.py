@@ -1,8 +1,8 @@
 """A labelled data set: a manifest, tar shards or class folders, read by whoever needs labelled images.
 
 Owns the choice between the three, class folders, and access to an image's bytes wherever they lie. What
-a table or a shard may hold is the business of `optimize.manifest` and `optimize.shards`; pixels that of
-`optimize.images`; what training needs beyond is asked for there.
+a table or a shard may hold is the business of `manifest` and `shards` beside this module; pixels that of
+`images`; what training needs beyond is asked for there.
 """
 
 import hashlib
@@ -18,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.errors import UsageError
-from optimize import shards
+from optimize.data import shards
+from optimize.data.manifest import Columns, Condition, Sample, read_table
+from optimize.data.samples import Samples, column, take
 from optimize.errors import DatasetError
-from optimize.manifest import Columns, Condition, Sample, read_table
-from optimize.samples import Samples, column, take
 
 MANIFEST = "manifest.csv"
 MANIFESTS = (MANIFEST, "manifest.parquet")

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_runtime.contracts.manifest import InputSpec
-from optimize.dataset import open_dataset
+from optimize.data.dataset import open_dataset
+from optimize.data.images import Fault, Image, read_images
 from optimize.errors import DatasetError
-from optimize.images import Fault, Image, read_images
 from tests.optimize.tiny_network import SIZE, make_image, png
 
 INPUT = InputSpec(height=SIZE, width=SIZE)

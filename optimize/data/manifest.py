@@ -1,7 +1,7 @@
 """The rows of a manifest, a CSV or Parquet file, one at a time and in flat memory.
 
 Owns what a labelled image is said to be, the names of the columns, and what is wrong with a table. Opens
-no image and does not ask whether its file is there (`optimize.dataset` does). Nothing is skipped without
+no image and does not ask whether its file is there (`dataset` does). Nothing is skipped without
 a word: a row is taken, filtered by a condition that the user wrote, or an error.
 """
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from edge_runtime.contracts.manifest import InputSpec
-from optimize.dataset import Dataset, has_image, open_dataset, read_encoded
+from optimize.data.dataset import Dataset, has_image, open_dataset, read_encoded
+from optimize.data.images import Image, read_images
+from optimize.data.manifest import Sample
+from optimize.data.shards import read_shard
 from optimize.errors import DatasetError
-from optimize.images import Image, read_images
-from optimize.manifest import Sample
-from optimize.shards import read_shard
 from tests.optimize.tiny_network import SIZE, make_image, png
 
 Members = Sequence[tuple[str, bytes]]

@@ -8,7 +8,7 @@ import csv
 import hashlib
 from pathlib import Path
 
-from optimize.dataset import Dataset
+from optimize.data.dataset import Dataset
 from optimize.errors import CalibrationError
 
 SEALED = "sealed.csv"

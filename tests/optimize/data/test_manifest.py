@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from optimize.dataset import open_dataset, read_encoded
+from optimize.data.dataset import open_dataset, read_encoded
+from optimize.data.manifest import Columns, Condition, Sample, read_table
 from optimize.errors import DatasetError
-from optimize.manifest import Columns, Condition, Sample, read_table
 
 ROWS = "path,label,group,line,generation\na.png,x,M1,L07,gen3\nb/c.png,y,M2,L08,gen2\n"
 

@@ -12,7 +12,7 @@ from edge_runtime.contracts.frame import Pixels
 from edge_runtime.contracts.manifest import InputSpec
 from edge_runtime.decoding import Undecodable, decode
 from edge_runtime.preprocessing import fit
-from optimize.dataset import Dataset
+from optimize.data.dataset import Dataset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from train.pages import charts
-from train.pages.charts import Axis, Estimate, Line, Panel
+from optimize.pages import charts
+from optimize.pages.charts import Axis, Estimate, Line, Panel
 
 HOSTILE = "<b>$x^{</b>"
 

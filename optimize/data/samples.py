@@ -1,6 +1,6 @@
 """Millions of samples in little memory: columns of text that look like a sequence of samples.
 
-Owns how rows are kept, not what they say (`optimize.manifest`). A plant's row takes 590 bytes as a
+Owns how rows are kept, not what they say (`optimize.data.manifest`). A plant's row takes 590 bytes as a
 `Sample` with its strings and 70 here, so that 4.2 million take 0.3 GB. Words that repeat (a class, a
 line, a folder) are kept once; a sample is made anew each time that one is asked for.
 """
@@ -11,7 +11,7 @@ from itertools import accumulate, islice
 from operator import attrgetter
 from typing import Protocol, Self, overload
 
-from optimize.manifest import Sample
+from optimize.data.manifest import Sample
 
 _AT_A_TIME = 4096
 """Samples that are taken in together: a call per column and not one per cell."""

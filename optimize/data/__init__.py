@@ -1,0 +1,1 @@
+"""Labelled images as data: manifests, shards, folders, and what must not be opened."""
