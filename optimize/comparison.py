@@ -4,7 +4,7 @@ Owns the running of engines over labelled images; what the answers are worth is 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +21,17 @@ class Answers:
 
     paths: tuple[str, ...]
     labels: tuple[str, ...]
+    groups: tuple[str, ...]
     logits: Mapping[str, npt.NDArray[np.float32]]
     """By precision: (images, classes) float32."""
     faults: tuple[Fault, ...]
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    def of(self, logits: Mapping[str, npt.NDArray[np.float32]]) -> "Answers":
+        """The same images with these answers in place of those."""
+        return replace(self, logits=logits)
 
 
 def answer(
@@ -38,6 +43,7 @@ def answer(
     """Run every engine over all images; `advanced` hears of images done, faulty ones included."""
     paths: list[str] = []
     labels: list[str] = []
+    groups: list[str] = []
     faults: list[Fault] = []
     rows: dict[str, list[npt.NDArray[np.float32]]] = {
         precision: [np.empty((0, classes), np.float32)] for precision in engines
@@ -47,6 +53,7 @@ def answer(
         faults.extend(image for image in batch if isinstance(image, Fault))
         paths.extend(image.path for image in usable)
         labels.extend(image.label for image in usable)
+        groups.extend(image.group for image in usable)
         if usable:
             pixels = np.stack([image.pixels for image in usable])
             for precision, engine in engines.items():
@@ -55,6 +62,7 @@ def answer(
     return Answers(
         paths=tuple(paths),
         labels=tuple(labels),
+        groups=tuple(groups),
         logits={precision: np.concatenate(parts) for precision, parts in rows.items()},
         faults=tuple(faults),
     )

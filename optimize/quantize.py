@@ -28,6 +28,7 @@ OPERATORS = frozenset({"Conv", "Gemm", "MatMul", "Add", "Mul", "Clip", "Relu", "
 """What is quantised, wherever it stands, except the node that answers."""
 _ACTIVATIONS = frozenset({"Clip", "Relu"})
 _TAKE_ACTIVATION = frozenset({"Conv", "Gemm", "Add"})
+_WEIGHTED = frozenset({"Conv", "Gemm", "MatMul"})
 
 
 def activations(model: onnx.ModelProto) -> tuple[str, ...]:
@@ -46,17 +47,36 @@ def activations(model: onnx.ModelProto) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def weighted(model: onnx.ModelProto) -> tuple[str, ...]:
+    """Names of the nodes that multiply by weights and are quantised, in graph order: its layers."""
+    constants = initializers(model)
+    return tuple(
+        node.name
+        for node in model.graph.node
+        if node.op_type in _WEIGHTED
+        and _is_quantised(node)
+        and any(name in constants for name in node.input[1:2])
+    )
+
+
 def quantise(
-    model: onnx.ModelProto, observations: Mapping[str, Observation], method: Method
+    model: onnx.ModelProto,
+    observations: Mapping[str, Observation],
+    method: Method,
+    floats: frozenset[str] = frozenset(),
 ) -> onnx.ModelProto:
     """The int8 form of a simplified float model; the model that is given stays as it is.
 
-    The input's own DequantizeLinear feeds the first convolution directly. The last Gemm stays float: it
-    costs nothing and the logits keep their resolution. Biases stay float and take up what rounding the
-    weights shifts on average. Raises ModelError when there is nothing to quantise.
+    Nodes named in `floats` stay float, and so does the activation that is fused into one. The input's
+    own DequantizeLinear feeds the first convolution directly. The last Gemm stays float: it costs
+    nothing and the logits keep their resolution. Biases stay float and take up what rounding the weights
+    shifts on average. Raises ModelError when there is nothing to quantise.
     """
-    nodes = [node.name for node in model.graph.node if _is_quantised(node)]
-    if not nodes:
+    left = floats | _activations_of(model, floats)
+    nodes = [
+        node.name for node in model.graph.node if _is_quantised(node) and node.name not in left
+    ]
+    if not nodes:  # which the quantiser would take for all of them
         raise ModelError(
             f"the model has none of the operators that int8 speeds up ({', '.join(sorted(OPERATORS))})"
         )
@@ -111,6 +131,12 @@ def _fused(model: onnx.ModelProto) -> dict[str, str]:
         and node.input[0] in makers
         and makers[node.input[0]].op_type in _TAKE_ACTIVATION
     }
+
+
+def _activations_of(model: onnx.ModelProto, nodes: frozenset[str]) -> frozenset[str]:
+    fused = _fused(model)
+    outputs = {fused.get(node.output[0]) for node in model.graph.node if node.name in nodes}
+    return frozenset(node.name for node in model.graph.node if node.output[0] in outputs)
 
 
 def _correct_biases(

@@ -47,17 +47,25 @@ def describe(manifest: BundleManifest, sizes: Mapping[str, int]) -> str:
         summary(manifest, {}, sizes),
         "",
         latency_table(row for variant in _keyed(manifest) for row in variant),
+        "",
+        *(_making(variant) for variant in manifest.variants),
     ]
     if model.provenance:
         lines += ["", *(f"{key:<24}{value}" for key, value in model.provenance.items())]
     return "\n".join(lines)
 
 
+def _making(variant: Variant) -> str:
+    how = f"ranges by {variant.calibration}" if variant.calibration else "nothing quantised"
+    left = f", left float: {', '.join(variant.float_layers)}" if variant.float_layers else ""
+    return f"{variant.precision:<24}for {variant.target}, {how}{left}"
+
+
 def latency_table(rows: Iterable[tuple[str, LatencyRecord]]) -> str:
     """Every latency record, ms per image; the device and engine as a last line."""
     rows = list(rows)
     table = columns(
-        ["variant", "batch", "threads", "samples", "p50 ms", "p95 ms", "p99 ms"],
+        ["variant", "batch", "threads", "samples", "p50 ms", "p95 ms", "p99 ms", "max ms"],
         [
             [
                 precision,
@@ -67,12 +75,24 @@ def latency_table(rows: Iterable[tuple[str, LatencyRecord]]) -> str:
                 f"{record.p50_ms:.2f}",
                 f"{record.p95_ms:.2f}",
                 f"{record.p99_ms:.2f}",
+                f"{record.max_ms:.2f}" if record.max_ms else "-",
             ]
             for precision, record in rows
         ],
     )
-    places = dict.fromkeys(f"{r.engine} {r.engine_version} on {r.device}" for _, r in rows)
+    places = dict.fromkeys(_place(record) for _, record in rows)
     return "\n".join([table, *(f"ms per image, {place}" for place in places)])
+
+
+def _place(record: LatencyRecord) -> str:
+    state = [
+        f"driver {record.driver}" if record.driver else "",
+        f"{record.clock_mhz:.0f} MHz" if record.clock_mhz else "",
+        f"governor {record.governor}" if record.governor else "",
+        f"load {record.load:.2f}" if record.load is not None else "",
+    ]
+    facts = "".join(f", {fact}" for fact in state if fact)
+    return f"{record.engine} {record.engine_version} on {record.device}{facts}"
 
 
 def ratios(rows: Sequence[tuple[str, LatencyRecord]]) -> list[str]:

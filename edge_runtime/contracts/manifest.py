@@ -107,6 +107,15 @@ class LatencyRecord(Contract):
     p50_ms: Annotated[float, Field(gt=0)]
     p95_ms: Annotated[float, Field(gt=0)]
     p99_ms: Annotated[float, Field(gt=0)]
+    max_ms: Annotated[float, Field(gt=0)] | None = None
+    """The slowest batch; null in records of before this was kept, as are the next four."""
+    driver: str | None = None
+    """Of an accelerator; null on a CPU."""
+    clock_mhz: float | None = None
+    governor: str | None = None
+    """How the system chooses the clock: `performance`, `powersave`, ...; null where it does not say."""
+    load: float | None = None
+    """Processes that wanted the CPU, 1-minute average before measuring: what else the machine did."""
     measured_at: UtcTime
 
 
@@ -119,6 +128,10 @@ class Variant(Contract):
     """The kind of engine that it is made for; the file of another kind would be slow or refused."""
     file: str
     """Path within the bundle."""
+    calibration: str | None = None
+    """How its ranges were taken from the calibration images; null where nothing is quantised."""
+    float_layers: tuple[str, ...] = ()
+    """Layers of a quantised variant that stayed float, since the gate would not pass without."""
     accuracy: AccuracyRecord | None
     latency: tuple[LatencyRecord, ...]
 

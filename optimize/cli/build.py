@@ -4,29 +4,35 @@ import argparse
 import sys
 from pathlib import Path
 
+from edge_runtime.errors import UsageError
 from optimize import latency, package, report
-from optimize.builder import INT8, Built, Order, build
+from optimize.builder.build import build
+from optimize.builder.kinds import choose_kinds
+from optimize.builder.order import Built, Order
 from optimize.calibrate import Method
 from optimize.cli.arguments import columns, conditions, configure_columns, positive, share
 from optimize.cli.progress import Progress
 from optimize.data.sealed import read_sealed
+from optimize.gates import Limits
 
 NAME = "build"
 HELP = "write a bundle from a float ONNX model: quantised, compared, measured"
 
 _EPILOG = """\
 examples:
-  optimize build --int8 model.onnx --calibration calibration_data --out bundles
-      writes bundles/weld-seam/1.0.0
-  optimize build --int8 model.onnx --calibration calibration_data --validation data/gen3-val \\
-                 --out bundles/weld-seam/1.1.0
-      compares verdicts on images that int8 was not fitted to
+  optimize build --int8 model.onnx --calibration calibration_data \\
+                 --validation data/held-out --out bundles
+      writes bundles/weld-seam/1.0.0 with files for the CPU and for TensorRT
+  optimize build --int8 --target cpu model.onnx --calibration calibration_data \\
+                 --validation data/held-out --out bundles/weld-seam/1.1.0
   optimize build model.onnx --calibration calibration_data --out bundles --version 1.0.1
-      float32 alone
+      float32 alone, judged by nothing
 
 Where --out ends in a version (.../weld-seam/1.1.0), it is the bundle's folder. Otherwise the folder is
-OUT/NAME/VERSION. A bundle that exists is never touched. If int8 changes more verdicts than --max-flips
-allows, nothing is written and the exit code is 10.
+OUT/NAME/VERSION. A bundle that exists is never touched. Every variant, float32 included, has to keep the
+limits on the validation images; beside the bundle's folder stands VERSION.gate.html, which shows each
+verdict that changed. Where a variant fails, its costliest layers are left float; if nothing helps, no
+bundle is written and the exit code is 10.
 """
 
 
@@ -47,7 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--validation",
         type=Path,
         metavar="DIR",
-        help="labelled images to compare verdicts on (default: the calibration images)",
+        help="labelled images to judge on; without them nothing but float32 is built",
     )
     configure_columns(parser.add_argument_group("columns", "of the manifests of both"))
     parser.add_argument(
@@ -59,7 +65,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="where the bundle goes; see below"
     )
-    parser.add_argument("--int8", action="store_true", help="add an int8 variant for the CPU")
+    parser.add_argument("--int8", action="store_true", help="add int8 variants")
+    parser.add_argument("--fp16", action="store_true", help="add a half-precision variant")
+    parser.add_argument(
+        "--target",
+        choices=["auto", "cpu", "tensorrt"],
+        default="auto",
+        help="what the variants are for (default auto: all that there are)",
+    )
     parser.add_argument("--name", help=f"of the bundle (default {package.NAME})")
     parser.add_argument("--version", help=f"of the bundle (default {package.VERSION})")
     parser.add_argument(
@@ -68,12 +81,32 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="how int8 ranges are taken (default: try each, keep the best)",
     )
+    gate = parser.add_argument_group("gate", "limits that every variant has to keep")
+    limits = Limits()
+    for name, metavar, what in (
+        ("max_flips", "SHARE", "share of verdicts that may differ from float32's"),
+        ("min_recall", "SHARE", "defect recall, by its one-sided bound"),
+        ("max_false_positives", "SHARE", "false positives, by their one-sided bound"),
+        ("confidence", "P", "of each bound"),
+    ):
+        gate.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=share,
+            default=getattr(limits, name),
+            metavar=metavar,
+            help=f"{what} (default %(default)g)",
+        )
+    gate.add_argument(
+        "--sensitivity",
+        action="store_true",
+        help="rank the layers by what their quantisation costs even where the gate passes at once",
+    )
     parser.add_argument(
-        "--max-flips",
-        type=share,
-        default=0.02,
-        metavar="SHARE",
-        help="share of verdicts that int8 may change (default 0.02)",
+        "--engines",
+        nargs="+",
+        choices=["onnxruntime", "openvino"],
+        default=["onnxruntime"],
+        help="to measure on; verdicts are compared on the first (default onnxruntime)",
     )
     parser.add_argument(
         "--threads",
@@ -88,7 +121,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=positive,
         default=latency.SAMPLES,
         metavar="N",
-        help=f"batches of one to time; larger batches take fewer (default {latency.SAMPLES})",
+        help=f"images to time at each batch size (default {latency.SAMPLES})",
     )
 
 
@@ -100,9 +133,11 @@ def run(arguments: argparse.Namespace) -> int:
             calibration=arguments.calibration,
             validation=arguments.validation,
             target=package.locate(arguments.out, arguments.name, arguments.version),
-            int8=arguments.int8,
+            kinds=choose_kinds(arguments.target, int8=arguments.int8, fp16=arguments.fp16),
             method=None if arguments.method == "auto" else Method(arguments.method),
-            max_flips=arguments.max_flips,
+            limits=_limits(arguments),
+            sensitivity=arguments.sensitivity,
+            engines=tuple(arguments.engines),
             threads=tuple(arguments.threads),
             latency_samples=arguments.latency_samples,
             columns=columns(arguments),
@@ -115,6 +150,14 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _limits(arguments: argparse.Namespace) -> Limits:
+    if not 0.5 <= arguments.confidence < 1:
+        raise UsageError(
+            f"--confidence {arguments.confidence:g}: expected a probability from 0.5 to below 1"
+        )
+    return Limits(**{name: getattr(arguments, name) for name in Limits.model_fields})
+
+
 def _summary(built: Built) -> str:
     nodes, manifest = built.nodes, built.manifest
     sizes = {file: (built.path / file).stat().st_size for file in manifest.files}
@@ -123,9 +166,11 @@ def _summary(built: Built) -> str:
         report.summary(manifest, nodes, sizes),
         f"* default: {built.reason}",
     ]
-    if built.gate is not None:
+    for variant in built.report.variants if built.report else ():
+        seen = variant.judgement
         lines.append(
-            f"gate passed: {INT8} changed {len(built.gate.flips)} of {built.gate.images} verdicts, "
-            f"{built.gate.allowed} were agreed"
+            f"gate passed: {variant.precision} changed {len(seen.flips)} of {seen.images} verdicts, "
+            f"{seen.allowed} were agreed"
         )
+        lines += [f"  {bound.sentence()}" for bound in seen.bounds]
     return "\n".join([*lines, f"wrote {built.path}", ""])

@@ -21,6 +21,7 @@ class Image:
 
     path: str
     label: str
+    group: str
     pixels: Pixels
 
 
@@ -48,4 +49,4 @@ def read_images(dataset: Dataset, spec: InputSpec) -> Iterator[Image | Fault]:
         except Undecodable as exc:
             yield Fault(path=sample.path, reason=str(exc))
             continue
-        yield Image(path=sample.path, label=sample.label, pixels=pixels)
+        yield Image(path=sample.path, label=sample.label, group=sample.group, pixels=pixels)

@@ -24,7 +24,7 @@ def decide(rows: list[list[float]], spec: ModelSpec) -> tuple[gates.Decision, ..
 def flips(before: list[list[float]], after: list[list[float]], spec: ModelSpec) -> list[str]:
     names = [f"{index}.png" for index in range(len(before))]
     found = gates.find_flips(
-        names, ["red"] * len(before), decide(before, spec), decide(after, spec)
+        names, ["red"] * len(before), decide(before, spec), decide(after, spec), spec
     )
     return [flip.path for flip in found]
 
@@ -55,21 +55,94 @@ def test_the_rule_in_the_spec_decides_what_flips(spec: ModelSpec) -> None:
     assert flips([[9.0, 0.0, 0.0]], after, strict) == ["0.png"]
 
 
+def judged(
+    labels: list[str],
+    before: list[list[float]],
+    after: list[list[float]],
+    spec: ModelSpec,
+    *,
+    groups: list[str] | None = None,
+    limits: gates.Limits | None = None,
+) -> gates.Judgement:
+    names = [f"{index}.png" for index in range(len(labels))]
+    return gates.judge(
+        "int8",
+        gates.Validation(paths=names, labels=labels, groups=groups or names),
+        np.array(before, np.float32),
+        np.array(after, np.float32),
+        spec,
+        limits or gates.Limits(),
+    )
+
+
 @pytest.mark.parametrize(("count", "passes"), [(0, True), (2, True), (3, False)])
 def test_the_gate_passes_up_to_the_agreed_share_and_not_beyond(
     spec: ModelSpec, count: int, passes: bool
 ) -> None:
-    before = decide([SURE_RED] * 100, spec)
-    after = decide([SURE_GREEN] * count + [SURE_RED] * (100 - count), spec)
-    found = gates.find_flips(["x"] * 100, ["red"] * 100, before, after)
-    result = gates.judge(found, 100, 0.02)
+    # Misses, so that no false alarm breaks a bound: 100 good parts and 100 defects.
+    labels = ["red"] * 100 + ["green"] * 100
+    before = [SURE_RED] * 100 + [SURE_GREEN] * 100
+    after = before[: 200 - count] + [SURE_RED] * count
+    result = judged(labels, before, after, spec, limits=gates.Limits(max_flips=0.01))
     assert result.allowed == 2
+    assert len(result.flips) == count
     assert result.passed is passes
 
 
-def test_a_gate_without_images_refuses() -> None:
+def test_a_gate_without_images_refuses(spec: ModelSpec) -> None:
     with pytest.raises(GateFailed, match="no image"):
-        gates.judge((), 0, 1.0)
+        judged([], np.empty((0, 3)).tolist(), np.empty((0, 3)).tolist(), spec)
+
+
+def test_good_figures_of_few_images_do_not_hold_a_bound(spec: ModelSpec) -> None:
+    labels = ["red"] * 20 + ["green"] * 40
+    rows = [SURE_RED] * 20 + [SURE_GREEN] * 40
+    result = judged(labels, rows, rows, spec)
+    recall, false = result.bounds
+    assert (recall.value, false.value) == (1, 0)
+    assert recall.held
+    assert not false.held  # 0 of 20 leaves up to 0.139
+    assert result.faults == ("false positives <= 0.03: 0 of 20 = 0.0000, at most 0.1391: NOT held",)
+
+
+def test_images_of_one_module_count_as_one(spec: ModelSpec) -> None:
+    labels = ["red"] * 200 + ["green"] * 200
+    rows = [SURE_RED] * 200 + [SURE_GREEN] * 200
+    alone = judged(labels, rows, rows, spec)
+    crowded = judged(labels, rows, rows, spec, groups=[str(i // 20) for i in range(400)])
+    assert alone.passed
+    assert [bound.groups for bound in crowded.bounds] == [10, 10]
+    assert not crowded.passed
+
+
+def test_without_defects_or_good_parts_nothing_is_shown(spec: ModelSpec) -> None:
+    result = judged(["red"] * 200, [SURE_RED] * 200, [SURE_RED] * 200, spec)
+    assert result.faults == ("defect recall >= 0.85: no such image",)
+
+
+def test_a_class_that_is_lost_fails_although_no_verdict_flips(spec: ModelSpec) -> None:
+    labels = ["red"] * 120 + ["green"] * 60 + ["blue"] * 30
+    before = [SURE_RED] * 120 + [SURE_GREEN] * 60 + [SURE_BLUE] * 30
+    after = [SURE_RED] * 120 + [SURE_GREEN] * 90
+    result = judged(labels, before, after, spec)
+    assert result.flips == ()
+    (fault,) = result.faults
+    assert fault.startswith("blue: recognised in 0 of 30, float32 in 30")
+
+
+def test_where_every_class_is_a_defect_there_is_no_recall_to_keep(spec: ModelSpec) -> None:
+    rule = spec.decision.model_copy(update={"ok_labels": ()})
+    every = spec.model_copy(update={"decision": rule})
+    result = judged(["green"] * 3, [SURE_GREEN] * 3, [SURE_GREEN] * 3, every)
+    assert result.bounds == ()
+    assert result.passed
+
+
+def test_a_judgement_comes_back_from_its_json(spec: ModelSpec) -> None:
+    result = judged(["green"] * 3, [SURE_GREEN] * 3, [SURE_RED] * 3, spec)
+    assert gates.Judgement.model_validate_json(result.to_json()) == result
+    assert result.flips[0].before.words() == "defect green 1.000"
+    assert result.flips[0].after.words() == "ok red 0.000"
 
 
 def test_accuracy_counts_review_as_caught_and_only_defect_as_false_alarm(spec: ModelSpec) -> None:

@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from optimize.latency import device, images_per_variant, measure, samples_for
+from optimize.latency import Machine, images_per_variant, measure, processor, samples_for
 from tests.optimize.tiny_network import SIZE
 
 FRAMES = np.zeros((3, SIZE, SIZE, 3), np.uint8)
 
 
-class Machine:
-    """A clock and two engines that advance it."""
+class Workshop:
+    """A clock that two engines advance."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -23,24 +23,24 @@ class Machine:
 
 
 class TimedEngine:
-    def __init__(self, machine: Machine, name: str, seconds: float) -> None:
-        self._machine, self._own, self._seconds = machine, name, seconds
+    def __init__(self, workshop: Workshop, name: str, seconds: float) -> None:
+        self._workshop, self._own, self._seconds = workshop, name, seconds
         self.name = "engine 1.2.3"
 
     def infer(self, batch: np.ndarray) -> np.ndarray:
-        self._machine.now += self._seconds * len(batch)
-        self._machine.turns.append((self._own, len(batch)))
+        self._workshop.now += self._seconds * len(batch)
+        self._workshop.turns.append((self._own, len(batch)))
         return np.zeros((len(batch), 3), np.float32)
 
     def close(self) -> None:
         self._seconds = 0.0
 
 
-def run(samples: int, batches: tuple[int, ...]) -> tuple[Machine, dict, list[int]]:
-    machine = Machine()
+def run(samples: int, batches: tuple[int, ...]) -> tuple[Workshop, dict, list[int]]:
+    workshop = Workshop()
     engines = {
-        "float32": TimedEngine(machine, "float32", 0.010),
-        "int8": TimedEngine(machine, "int8", 0.004),
+        "float32": TimedEngine(workshop, "float32", 0.010),
+        "int8": TimedEngine(workshop, "int8", 0.004),
     }
     heard: list[int] = []
     records = measure(
@@ -50,9 +50,9 @@ def run(samples: int, batches: tuple[int, ...]) -> tuple[Machine, dict, list[int
         batches=batches,
         samples=samples,
         advanced=heard.append,
-        clock=machine.clock,
+        clock=workshop.clock,
     )
-    return machine, records, heard
+    return workshop, records, heard
 
 
 def test_records_are_milliseconds_per_image_with_their_circumstances() -> None:
@@ -67,13 +67,13 @@ def test_records_are_milliseconds_per_image_with_their_circumstances() -> None:
 
 
 def test_variants_take_turns_batch_by_batch() -> None:
-    machine, _, _ = run(5, (1,))
-    assert [name for name, _ in machine.turns] == ["float32", "int8"] * 8
+    workshop, _, _ = run(5, (1,))
+    assert [name for name, _ in workshop.turns] == ["float32", "int8"] * 8
 
 
 def test_few_frames_are_repeated_to_fill_a_batch() -> None:
-    machine, _, _ = run(1, (8,))
-    assert {size for _, size in machine.turns} == {8}
+    workshop, _, _ = run(1, (8,))
+    assert {size for _, size in workshop.turns} == {8}
 
 
 def test_progress_adds_up_to_what_was_announced() -> None:
@@ -82,15 +82,59 @@ def test_progress_adds_up_to_what_was_announced() -> None:
 
 
 def test_large_batches_take_fewer_samples_but_never_a_handful() -> None:
+    assert [samples_for(batch, 3000) for batch in (1, 8, 32)] == [3000, 375, 300]
     assert [samples_for(batch, 200) for batch in (1, 8, 32)] == [200, 25, 20]
     assert samples_for(1, 2) == 2
 
 
-def test_the_device_is_named_as_the_system_names_it(tmp_path: Path) -> None:
-    cpuinfo = tmp_path / "cpuinfo"
-    cpuinfo.write_text("processor : 0\nmodel name\t: Intel(R) Atom(TM) x6425E\n")
-    assert device(cpuinfo) == "Intel(R) Atom(TM) x6425E"
+def test_the_slowest_batch_is_kept_beside_the_percentiles() -> None:
+    workshop = Workshop()
+    engine = TimedEngine(workshop, "float32", 0.010)
+    slow = iter([False] * 10 + [True] + [False] * 200)
+    honest = engine.infer
+
+    def stumbling(batch: np.ndarray) -> np.ndarray:
+        workshop.now += 0.090 if next(slow) else 0.0
+        return honest(batch)
+
+    engine.infer = stumbling  # type: ignore[method-assign]
+    records = measure(
+        {"float32": engine}, FRAMES, threads=1, batches=(1,), samples=100, clock=workshop.clock
+    )
+    (record,) = records["float32"]
+    assert record.max_ms == pytest.approx(100)
+    assert record.p50_ms == pytest.approx(10)
+    assert record.p99_ms < 100
 
 
-def test_a_device_without_a_name_still_has_one(tmp_path: Path) -> None:
-    assert device(tmp_path / "absent")
+def test_a_record_says_what_ran_and_in_which_state() -> None:
+    machine = Machine(
+        device="T4", driver="550.54", clock_mhz=1590, governor="performance", load=0.1
+    )
+    workshop = Workshop()
+    engines = {"float32": TimedEngine(workshop, "float32", 0.010)}
+    records = measure(
+        engines, FRAMES, threads=1, batches=(1,), samples=2, clock=workshop.clock, machine=machine
+    )
+    (record,) = records["float32"]
+    assert (record.device, record.driver, record.clock_mhz) == ("T4", "550.54", 1590)
+    assert (record.governor, record.load) == ("performance", 0.1)
+
+
+def test_the_processor_is_named_as_the_system_names_it(tmp_path: Path) -> None:
+    cpuinfo, governor = tmp_path / "cpuinfo", tmp_path / "scaling_governor"
+    cpuinfo.write_text(
+        "processor : 0\nmodel name\t: Intel(R) Atom(TM) x6425E\ncpu MHz\t\t: 1996.25\n\n"
+        "processor : 1\nmodel name\t: Intel(R) Atom(TM) x6425E\ncpu MHz\t\t: 800.00\n"
+    )
+    governor.write_text("powersave\n")
+    seen = processor(cpuinfo, governor)
+    assert seen.device == "Intel(R) Atom(TM) x6425E"
+    assert (seen.clock_mhz, seen.governor) == (1996.25, "powersave")
+    assert seen.load is not None
+
+
+def test_a_processor_without_a_name_still_has_one(tmp_path: Path) -> None:
+    seen = processor(tmp_path / "absent", tmp_path / "absent")
+    assert seen.device
+    assert (seen.clock_mhz, seen.governor) == (None, None)

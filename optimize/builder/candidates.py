@@ -1,0 +1,106 @@
+"""Files that may become variants: made of the float model, by the best way to take ranges.
+
+Owns the choice among calibration methods, by verdicts on the calibration images. Whether a candidate is
+good enough is judged on other images (`optimize.builder.judging`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import onnx
+
+from optimize import calibrate, gates
+from optimize.builder.engines import opened
+from optimize.builder.images import Calibration
+from optimize.builder.kinds import FLOAT, Kind
+from optimize.builder.order import Order, Watch
+from optimize.calibrate import Method, Observation
+from optimize.comparison import Answers, answer
+from optimize.graph import FloatModel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What candidates are made of."""
+
+    model: FloatModel
+    """Simplified."""
+    calibration: Calibration
+    observations: Mapping[str, Observation]
+    """What the activations of all kinds hold on the calibration images."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A file that may become a variant."""
+
+    kind: Kind
+    proto: onnx.ModelProto
+    method: Method | None
+    """How its ranges were taken; None where it has none."""
+    float_layers: tuple[str, ...] = ()
+    """Left float on purpose, the costliest first."""
+
+    @property
+    def precision(self) -> str:
+        """What it is called by."""
+        return self.kind.precision
+
+
+def observe(
+    model: FloatModel, calibration: Calibration, kinds: Sequence[Kind], watch: Watch
+) -> Source:
+    """Run the float model on the calibration images once, for all kinds."""
+    names = dict.fromkeys(name for kind in kinds for name in kind.activations(model.proto))
+    observations: Mapping[str, Observation] = {}
+    if names:
+        with watch.stage("calibrating", 2 * len(calibration.images)) as advanced:
+            observations = calibrate.observe(
+                model.proto, tuple(names), calibration.pixels, advanced
+            )
+    return Source(model=model, calibration=calibration, observations=observations)
+
+
+def make(
+    source: Source,
+    kind: Kind,
+    method: Method | None,
+    float_layers: Sequence[str] = (),
+) -> Candidate:
+    """The file of that kind, with those layers left float."""
+    return Candidate(
+        kind=kind,
+        proto=kind.make(source.model.proto, source.observations, method, frozenset(float_layers)),
+        method=method,
+        float_layers=tuple(float_layers),
+    )
+
+
+def make_best(source: Source, kind: Kind, order: Order, watch: Watch) -> Candidate:
+    """The file by the method that was ordered, or by the one that changes fewest verdicts."""
+    if not kind.calibrated:
+        return make(source, kind, None)
+    if order.method is not None:
+        return make(source, kind, order.method)
+    candidates = {method: make(source, kind, method) for method in Method}
+    spec, images = source.model.spec, source.calibration.images
+    models = {FLOAT: source.model.proto} | {m: made.proto for m, made in candidates.items()}
+    with (
+        opened(models, spec, order.threads[0], order.engines[0]) as engines,
+        watch.stage(f"choosing {kind.precision}'s calibration", len(images)) as advanced,
+    ):
+        answers = answer(images, engines, len(spec.labels), advanced)
+    best = max(candidates, key=lambda method: _merit(answers, method, source.model))
+    figures = ", ".join(f"{m} {_sqnr(answers, m):.1f} dB" for m in candidates)
+    watch.note(f"{kind.precision}: calibration by {best} (logit signal to noise: {figures})")
+    return candidates[best]
+
+
+def _merit(answers: Answers, method: Method, model: FloatModel) -> tuple[int, float]:
+    before = gates.decisions(answers.logits[FLOAT], model.spec)
+    after = gates.decisions(answers.logits[method], model.spec)
+    return -gates.count_flips(before, after), _sqnr(answers, method)
+
+
+def _sqnr(answers: Answers, precision: str) -> float:
+    return gates.sqnr_db(answers.logits[FLOAT], answers.logits[precision])

@@ -1,0 +1,74 @@
+"""The kinds of variants that a build can make of one float model: a table of rows.
+
+A kind says what it is made for and how its file comes about; which files are good enough is judged
+elsewhere, alike for all of them.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import onnx
+
+from edge_runtime.errors import UsageError
+from optimize import quantize
+from optimize.calibrate import Method, Observation
+
+FLOAT = "float32"
+INT8 = "int8"
+
+Target = Literal["cpu", "tensorrt"]
+Make = Callable[
+    [onnx.ModelProto, Mapping[str, Observation], Method | None, frozenset[str]], onnx.ModelProto
+]
+"""From the simplified float model, what its activations hold, the method, and nodes to leave float."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """One form that a model can take."""
+
+    precision: str
+    target: Target
+    calibrated: bool
+    """Whether its ranges are taken from calibration images."""
+    activations: Callable[[onnx.ModelProto], tuple[str, ...]]
+    """Names of the float tensors that it needs observed."""
+    make: Make
+
+
+def _int8(
+    model: onnx.ModelProto,
+    observations: Mapping[str, Observation],
+    method: Method | None,
+    floats: frozenset[str],
+) -> onnx.ModelProto:
+    return quantize.quantise(model, observations, method or Method.MINMAX, floats)
+
+
+CPU_INT8 = Kind(
+    precision=INT8,
+    target="cpu",
+    calibrated=True,
+    activations=quantize.activations,
+    make=_int8,
+)
+KINDS: tuple[Kind, ...] = (CPU_INT8,)
+
+
+def choose_kinds(target: str, *, int8: bool, fp16: bool) -> tuple[Kind, ...]:
+    """The kinds that the flags of a build ask for; raises UsageError where they contradict each other.
+
+    `target` is `cpu`, `tensorrt`, or `auto` for both.
+    """
+    if fp16 and target == "cpu":
+        raise UsageError(
+            "--fp16 with --target cpu: half precision gains nothing on a CPU; use --int8, or --target "
+            "tensorrt"
+        )
+    asked = {"int8": int8, "fp16": fp16}
+    return tuple(
+        kind
+        for kind in KINDS
+        if asked[kind.precision.partition("-")[0]] and target in {"auto", kind.target}
+    )

@@ -1,0 +1,70 @@
+"""What is asked of a build, what comes of it, and who hears how it goes."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from edge_runtime.contracts.manifest import BundleManifest
+from optimize.builder.kinds import Kind
+from optimize.calibrate import Method
+from optimize.data.manifest import Columns, Condition
+from optimize.gate_report.record import GateReport
+from optimize.gates import Limits
+
+
+class Watch(Protocol):
+    """Who hears how a build goes."""
+
+    def note(self, text: str) -> None:
+        """One line worth reading: a warning, a choice and its reason."""
+        ...
+
+    def stage(self, title: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+        """A stage of `total` steps; the function it gives is told of each few done."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What to build."""
+
+    model: Path
+    calibration: Path
+    validation: Path | None
+    """None: nothing is judged, and so nothing but float32 may be built."""
+    target: Path
+    """The folder NAME/VERSION; must not exist."""
+    kinds: tuple[Kind, ...]
+    """What is built besides float32."""
+    method: Method | None
+    """How int8 ranges are taken; None: each is tried, the one with the fewest flips is kept."""
+    limits: Limits
+    sensitivity: bool = False
+    """Whether layers are ranked even where the gate passes at once."""
+    engines: tuple[str, ...] = ("onnxruntime",)
+    """To measure on; verdicts are compared on the first."""
+    threads: tuple[int, ...]
+    """Thread counts to measure; everything else runs with the first."""
+    latency_samples: int
+    columns: Columns = field(default_factory=Columns)
+    """Of the manifests of both."""
+    where: tuple[Condition, ...] = ()
+    """Rows of both manifests that are meant."""
+    sealed: frozenset[bytes] = frozenset()
+    """SHA-256 of images that neither may hold: those of a sealed test set."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """A bundle that was written."""
+
+    path: Path
+    manifest: BundleManifest
+    nodes: Mapping[str, int]
+    """Operators per precision; `source` is the file as it came."""
+    report: GateReport | None
+    """None where nothing was judged."""
+    reason: str
+    """Why the default variant is the default."""
