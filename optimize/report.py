@@ -24,7 +24,7 @@ def summary(manifest: BundleManifest, nodes: Mapping[str, int], sizes: Mapping[s
             f"{sizes[variant.file] / 1e6:.1f}",
             *(_ms(variant, batch) for batch in batches(manifest)),
             _speed_up(reference, variant),
-            *_figures(variant.accuracy),
+            *figures(variant.accuracy),
         ]
         for variant in manifest.variants
     ]
@@ -111,7 +111,7 @@ def model_card(manifest: BundleManifest, reason: str) -> str:
     """MODEL_CARD.md."""
     model = manifest.model
     accuracy = [
-        f"| {v.precision} | {' | '.join(_figures(v.accuracy))} |"
+        f"| {v.precision} | {' | '.join(figures(v.accuracy))} |"
         for v in manifest.variants
         if v.accuracy
     ]
@@ -213,7 +213,8 @@ def _speed_up(reference: Variant, variant: Variant) -> str:
     return f"{reference.latency[0].p50_ms / variant.latency[0].p50_ms:.2f}x"
 
 
-def _figures(record: AccuracyRecord | None) -> list[str]:
+def figures(record: AccuracyRecord | None) -> list[str]:
+    """Flips of images, macro F1, recall, false positives and reviews, as texts."""
     if record is None:
         return ["-"] * 5
     return [

@@ -14,6 +14,7 @@ from edge_runtime import __version__
 from edge_runtime.contracts.manifest import BundleManifest
 from edge_runtime.errors import EngineError
 from optimize import package, report
+from optimize.answers import Answers, answer
 from optimize.builder import records
 from optimize.builder.candidates import Source, make_best, observe
 from optimize.builder.engines import opened
@@ -21,7 +22,6 @@ from optimize.builder.images import Calibration, note_faults, open_validation, r
 from optimize.builder.judging import Court, Judged
 from optimize.builder.kinds import FLOAT
 from optimize.builder.order import Built, Order, Watch
-from optimize.comparison import Answers, answer
 from optimize.data.dataset import Dataset
 from optimize.errors import GateFailed, ModelError
 from optimize.gate_report import page

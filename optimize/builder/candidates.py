@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import onnx
 
 from optimize import calibrate, gates
+from optimize.answers import Answers, answer
 from optimize.builder.engines import opened
 from optimize.builder.images import Calibration
 from optimize.builder.kinds import FLOAT, Kind
 from optimize.builder.order import Order, Watch
 from optimize.calibrate import Method, Observation
-from optimize.comparison import Answers, answer
 from optimize.graph import FloatModel
 
 

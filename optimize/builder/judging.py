@@ -12,12 +12,12 @@ import numpy.typing as npt
 import onnx
 
 from optimize import gates, latency, sensitivity
+from optimize.answers import Answers, answer
 from optimize.builder.candidates import Candidate, Source, make
 from optimize.builder.engines import opened
 from optimize.builder.kinds import FLOAT
 from optimize.builder.order import Order, Watch
 from optimize.builder.restoration import search
-from optimize.comparison import Answers, answer
 from optimize.data.dataset import Dataset
 from optimize.data.images import read_images
 from optimize.gate_report.record import Attempt, VariantReport

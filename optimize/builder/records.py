@@ -16,11 +16,11 @@ from edge_runtime.contracts.manifest import (
     Variant,
 )
 from optimize import gates, latency, package
+from optimize.answers import Answers
 from optimize.builder.candidates import Candidate, Source
 from optimize.builder.engines import opened
 from optimize.builder.kinds import FLOAT, INT8
 from optimize.builder.order import Order, Watch
-from optimize.comparison import Answers
 from optimize.data.dataset import Dataset
 from optimize.data.images import Image, read_images
 
