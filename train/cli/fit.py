@@ -226,6 +226,12 @@ def configure_recipe(group: "argparse._ArgumentGroup") -> None:
     number("sampling-power", "classes are drawn as images ** N: 1 as they come, 0 equally often")
     number("logit-adjustment", "how far the loss makes up for the remaining imbalance, 0 to 2")
     number("seed", "of split, weights, order and augmentation")
+    group.add_argument(
+        "--qat",
+        action="store_true",
+        help="imitate int8's rounding: a last, short run with a low --lr from the weights of another, "
+        "where optimize build finds that int8 changes too many verdicts",
+    )
     group.add_argument("--no-aug", action="store_true", help="show the images as they are")
     group.add_argument(
         "--amp", action="store_true", help="mixed precision: faster on GPUs and CPUs with AMX"

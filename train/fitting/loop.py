@@ -16,7 +16,7 @@ from edge_runtime.contracts.manifest import InputSpec, ModelSpec
 from train.decision import decide
 from train.errors import DivergenceError
 from train.figures.counts import Metrics, measure, reachable_f1
-from train.fitting import batch_norm
+from train.fitting import batch_norm, quantisation
 from train.fitting.average import Average
 from train.fitting.history import Epoch
 from train.fitting.machine import Machine
@@ -97,6 +97,8 @@ def validate(
 
 def new_state(network: nn.Module, recipe: Recipe, machine: Machine) -> State:
     network.to(machine.device)
+    if recipe.qat:
+        quantisation.imitate(network)
     network = machine.ranks.with_common_statistics(network, machine.device)
     machine.ranks.align(network)
     return State(

@@ -65,6 +65,9 @@ class Recipe:
     bn_images: int = 0
     """Images of the target over which batch norm's statistics are estimated anew, before the first epoch
     and after each; 0 leaves them to the training."""
+    qat: bool = False
+    """Whether int8's rounding is imitated, so that the weights get used to it. For a last, short run
+    from weights that are taught already."""
     model_ema_decay: float = 0.995
     """Of the averaged weights, per update; ramped up from 0 so that short runs are not held back."""
     sampling_power: float = 0.5

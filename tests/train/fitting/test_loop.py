@@ -115,18 +115,28 @@ def test_a_run_interrupted_between_checkpoints_goes_on_to_the_same_weights(
     assert_same(whole, parts)
 
 
-@pytest.mark.parametrize(("opt", "amp"), [("adamw", False), ("sgd", False), ("adamw", True)])
+@pytest.mark.parametrize(
+    ("opt", "amp", "qat"),
+    [
+        ("adamw", False, False),
+        ("sgd", False, False),
+        ("adamw", True, False),
+        ("adamw", False, True),
+    ],
+)
 def test_a_run_interrupted_within_an_epoch_goes_on_from_there_to_the_same_weights(
     task: Task,
     machine: Machine,
     tmp_path: Path,
     opt: str,
     amp: bool,
+    qat: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     machine = replace(machine, amp=amp, amp_dtype=torch.float16)
     recipe = replace(
         task.recipe,
+        qat=qat,
         opt=opt,
         batch_size=2,
         grad_accum_steps=2,
