@@ -30,8 +30,11 @@ from edge_runtime.contracts.manifest import (
 from edge_runtime.engines.base import InferenceEngine
 from edge_runtime.engines.catalogue import open_engine
 from edge_runtime.errors import EngineError
-from optimize import calibrate, gates, latency, package, quantize, report
-from optimize.calibrate import Method
+from optimize import gates, latency, package, quantize, report
+from optimize.calibration.concerns import concerns
+from optimize.calibration.observation import observe
+from optimize.calibration.ranges import Method
+from optimize.calibration.strata import thin
 from optimize.comparison import Answers, answer
 from optimize.data.dataset import Dataset, open_dataset
 from optimize.data.images import Fault, Image, read_images
@@ -182,7 +185,7 @@ def _check_runs(model: FloatModel) -> None:
 
 def _read_calibration(order: Order, spec: ModelSpec, watch: Watch) -> _Calibration:
     dataset = open_dataset(order.calibration, order.columns, order.where)
-    chosen = calibrate.thin([sample.label for sample in dataset.samples])
+    chosen = thin([sample.label for sample in dataset.samples])
     if len(chosen) < len(dataset.samples):
         watch.note(f"calibrating on {len(chosen)} of {len(dataset.samples)} images, evenly spread")
     thinned = replace(dataset, samples=tuple(dataset.samples[index] for index in chosen))
@@ -203,7 +206,7 @@ def _read_calibration(order: Order, spec: ModelSpec, watch: Watch) -> _Calibrati
             f"none of the {len(faults)} images listed in {order.calibration} can be used: "
             "see what is said of each above"
         )
-    for concern in calibrate.concerns([image.label for image in images], spec.labels):
+    for concern in concerns([image.label for image in images], spec.labels):
         watch.note(f"warning: {concern}")
     return _Calibration(named=thinned.named(), dataset=dataset, images=tuple(images))
 
@@ -214,7 +217,7 @@ def _quantise(
     """The int8 model by the method that was asked for, or by the best of all of them."""
     activations = quantize.activations(model.proto)
     with watch.stage("calibrating", 2 * len(calibration.images)) as advanced:
-        observations = calibrate.observe(model.proto, activations, calibration.pixels, advanced)
+        observations = observe(model.proto, activations, calibration.pixels, advanced)
     if order.method is not None:
         return quantize.quantise(model.proto, observations, order.method), order.method
     candidates = {method: quantize.quantise(model.proto, observations, method) for method in Method}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from optimize import latency, package, report
 from optimize.builder import INT8, Built, Order, build
-from optimize.calibrate import Method
+from optimize.calibration.ranges import Method
 from optimize.cli.arguments import columns, conditions, configure_columns, positive, share
 from optimize.cli.progress import Progress
 from optimize.data.sealed import read_sealed

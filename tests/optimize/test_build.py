@@ -14,8 +14,9 @@ from edge_runtime.bundle import open_bundle
 from edge_runtime.contracts.manifest import LatencyRecord
 from edge_runtime.engines.catalogue import open_engine
 from edge_runtime.errors import BundleError
-from optimize import calibrate, latency, quantize
+from optimize import latency, quantize
 from optimize.builder import choose_default
+from optimize.calibration import ranges
 from optimize.cli.main import main
 from tests.optimize.tiny_network import LABELS
 
@@ -117,9 +118,9 @@ def test_without_int8_the_bundle_holds_float32_alone(
 @pytest.fixture
 def wrecked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ranges a hundred times too small: the control, which any gate must see."""
-    honest = calibrate.choose_ranges
+    honest = ranges.choose_ranges
 
-    def too_small(*arguments: Any) -> calibrate.Ranges:
+    def too_small(*arguments: Any) -> ranges.Ranges:
         return {name: (low / 100, high / 100) for name, (low, high) in honest(*arguments).items()}
 
     monkeypatch.setattr(quantize, "choose_ranges", too_small)

@@ -10,12 +10,12 @@ import pytest
 from edge_runtime.contracts.manifest import InputSpec
 from edge_runtime.decoding import decode
 from edge_runtime.simulation.generations import LABELS
-from optimize.calibration_set import draw, write
+from optimize.calibration.default_set import draw, write
 from optimize.data.dataset import open_dataset
 from optimize.data.images import Image, read_images
 from optimize.errors import PackageError
 
-SHIPPED = Path(__file__).parents[2] / "calibration_data"
+SHIPPED = Path(__file__).parents[3] / "calibration_data"
 
 
 def test_a_drawn_set_is_read_back_whole(tmp_path: Path) -> None:
