@@ -65,21 +65,22 @@ class Pool:
 
 def make_pool(folders: Sequence[Path], model: FloatModel) -> Pool:
     """Embed every image of the folders that can be read."""
-    datasets = [open_dataset(folder) for folder in folders]
     labels: list[str] = []
     groups: list[str] = []
     places: list[tuple[int, int]] = []
-    features = []
-    for number, dataset in enumerate(datasets):
-        usable, rows, faults = embed(dataset, model.proto, model.spec.input)
-        print(f"{folders[number].name}: {len(usable)} candidates, {len(faults)} files unusable")
-        sound = dataset.at(usable)
-        labels += sound.column("label")
-        groups += sound.column("group")
-        places += [(number, place) for place in usable]
-        features.append(rows)
+    features, sound = [], []
+    for number, folder in enumerate(folders):
+        dataset = open_dataset(folder)
+        embedded = embed(dataset, model.proto, model.spec.input)
+        found = len(embedded.dataset.samples)
+        print(f"{dataset.root.name}: {found} candidates, {len(embedded.faults)} files unusable")
+        labels += embedded.dataset.column("label")
+        groups += embedded.dataset.column("group")
+        places += [(number, place) for place in range(found)]
+        features.append(embedded.features)
+        sound.append(embedded.dataset)
     return Pool(
-        datasets=datasets,
+        datasets=sound,
         features=np.concatenate(features),
         labels=tuple(labels),
         groups=tuple(groups),
@@ -166,14 +167,10 @@ def main() -> None:
                 figures = exam.judge(quantize.quantise(model.proto, seen, method))
                 rows.append(facts | {"method": method.value} | figures)
                 print(rows[-1], flush=True)
-    result |= {
-        "model": "weld-seam 1.0.0, float32",
-        "pool": len(pool.labels),
-        "exam": arguments.exam,
-        "summary": summary(rows),
-        "sets": rows,
-    }
-    print(write_result("calibration-selection", result))
+        # After each size: the largest takes longest.
+        facts = {"model": "weld-seam 1.0.0, float32", "pool": len(pool.labels)}
+        about = facts | {"exam": arguments.exam, "summary": summary(rows), "sets": rows}
+        print(write_result("calibration-selection", result | about))
 
 
 def summary(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

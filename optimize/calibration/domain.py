@@ -54,8 +54,11 @@ def off_domain(
 ) -> tuple[str, ...]:
     """A sentence where the images are of another kind than the `calibrated_on` observed ones; else none.
 
-    `observations` are of the float `model`; `ENOUGH` images are enough. `advanced` hears of each once.
+    `observations` are of the float `model`; `ENOUGH` images are enough, a handful says nothing.
+    `advanced` hears of each image once.
     """
+    if not images:
+        return ()
     excesses = measure_excess(model, observations, images, advanced)
     concern = judge_excess(excesses, calibrated_on, len(images))
     return (concern,) if concern else ()

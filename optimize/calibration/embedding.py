@@ -5,6 +5,7 @@ apart by. Run by ONNX Runtime, like everything on this floor.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,17 @@ _HEADS = frozenset({"Gemm", "MatMul"})
 
 Features = npt.NDArray[np.float32]
 """(images, features), each row of length 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embedded:
+    """Images that could be read, with their features, and those that could not."""
+
+    dataset: Dataset
+    """Of the images that could, in their order."""
+    features: Features
+    """A row for each of them."""
+    faults: tuple[Fault, ...]
 
 
 def features_tensor(model: onnx.ModelProto) -> str:
@@ -44,10 +56,10 @@ def embed(
     model: onnx.ModelProto,
     spec: InputSpec,
     advanced: Callable[[int], None] = lambda _images: None,
-) -> tuple[tuple[int, ...], Features, tuple[Fault, ...]]:
-    """Indices of the images that can be read, their features, and the faults of the others.
+) -> Embedded:
+    """The features of every image of the data set; `advanced` hears of each.
 
-    Pixels are kept for one small batch at a time. Raises CalibrationError when none can be read.
+    Pixels are kept for one small batch at a time. Raises CalibrationError when no image can be read.
     """
     tensor = features_tensor(model)
     session = probe(model, [tensor])
@@ -72,7 +84,11 @@ def embed(
             f"none of the {len(faults)} images looked at in {dataset.root} can be used; the first, "
             f"{faults[0].path}: {faults[0].reason}"
         )
-    return tuple(places), _normed(np.concatenate(parts)), tuple(faults)
+    return Embedded(
+        dataset=dataset.at(places),
+        features=_normed(np.concatenate(parts)),
+        faults=tuple(faults),
+    )
 
 
 def _batches(coming: Iterator[tuple[int, Pixels]]) -> Iterator[list[tuple[int, Pixels]]]:

@@ -138,9 +138,9 @@ def _select(arguments: argparse.Namespace) -> int:
     if arguments.sealed:
         refuse_sealed(looked_at, read_sealed(arguments.sealed), "candidate")
     with progress.stage("looking at candidates", len(looked_at.samples)) as advanced:
-        usable, features, faults = embed(looked_at, model.proto, model.spec.input, advanced)
-    _note_faults(progress, faults)
-    candidates = looked_at.at(usable)
+        embedded = embed(looked_at, model.proto, model.spec.input, advanced)
+    _note_faults(progress, embedded.faults)
+    candidates, features = embedded.dataset, embedded.features
     labels = list(candidates.column("label"))
     chosen = select(features, labels, list(candidates.column("group")), arguments.count)
     dataset = candidates.at(chosen)

@@ -56,6 +56,11 @@ def test_a_model_calibrated_and_validated_on_the_new_sensor_is_not() -> None:
     assert off_domain(shipped().proto, observed("gen3"), CALIBRATED_ON, today) == ()
 
 
+def test_without_validation_images_nothing_is_said(simplified: FloatModel) -> None:
+    seen = observe(simplified.proto, ["planes"], [make_image("red", 1)])
+    assert off_domain(simplified.proto, seen, 1, []) == ()
+
+
 def test_what_lies_beyond_is_counted_by_image_and_by_value(simplified: FloatModel) -> None:
     dark = [np.full((16, 16, 3), 100, np.uint8)] * 4
     bright = np.full((16, 16, 3), 100, np.uint8)

@@ -42,9 +42,10 @@ def test_images_of_a_class_lie_beside_each_other(
     simplified: FloatModel, spec: ModelSpec, make_folder: MakeFolder
 ) -> None:
     dataset = open_dataset(make_folder("looks", per_class=4))
-    places, features, faults = embed(dataset, simplified.proto, spec.input)
-    assert places == tuple(range(12))
-    assert faults == ()
+    embedded = embed(dataset, simplified.proto, spec.input)
+    features = embedded.features
+    assert embedded.dataset.samples == dataset.samples
+    assert embedded.faults == ()
     np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1, rtol=1e-5)
     distances = np.linalg.norm(features[:, None] - features[None], axis=2)
     same = dataset.classes[:, None] == dataset.classes[None]
@@ -58,12 +59,12 @@ def test_a_corrupt_file_is_named_and_the_others_keep_their_places(
     (root / LABELS[2] / "00.png").write_bytes(b"garbage")
     heard: list[int] = []
     dataset = open_dataset(root)
-    places, features, (fault,) = embed(dataset, simplified.proto, spec.input, heard.append)
+    embedded = embed(dataset, simplified.proto, spec.input, heard.append)
+    (fault,) = embedded.faults
     assert fault.path == f"{LABELS[2]}/00.png"
-    assert [dataset.samples[place].path for place in places] == [
-        sample.path for sample in dataset.samples if sample.path != fault.path
-    ]
-    assert len(features) == 5
+    kept = [path for path in dataset.column("path") if path != fault.path]
+    assert list(embedded.dataset.column("path")) == kept
+    assert len(embedded.features) == 5
     assert sum(heard) == 6
 
 
