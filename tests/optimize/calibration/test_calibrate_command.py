@@ -2,6 +2,8 @@
 
 import csv
 import hashlib
+import io
+import tarfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -166,3 +168,22 @@ def test_a_write_that_fails_leaves_nothing_behind(
     monkeypatch.setattr("optimize.calibration.chosen_set.contact_sheet", full)
     assert select("--count", "4") == 11
     assert {path.name for path in tmp_path.iterdir()} == {"tiny.onnx", "train"}
+
+
+def test_images_in_a_shard_are_taken_out_as_they_are(select: Select, tmp_path: Path) -> None:
+    files = {}
+    for index, label in enumerate(LABELS * 2):
+        files |= {f"{index}.png": png(make_image(label, index)), f"{index}.cls": label.encode()}
+    (tmp_path / "plant").mkdir()
+    with tarfile.open(tmp_path / "plant" / "a.tar", "w") as shard:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            shard.addfile(info, io.BytesIO(data))
+    assert select("--count", "3", of=tmp_path / "plant") == 0
+    chosen = rows(tmp_path / "set")
+    assert sorted(row["label"] for row in chosen) == sorted(LABELS)
+    for row in chosen:
+        shard, _, member = row["origin"].partition("/")
+        assert shard == "a.tar"
+        assert (tmp_path / "set" / row["path"]).read_bytes() == files[member]
