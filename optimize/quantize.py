@@ -20,7 +20,8 @@ from onnxruntime.quantization import (
     TensorsData,
 )
 
-from optimize.calibrate import Method, Observation, choose_ranges
+from optimize.calibration.observation import Observation
+from optimize.calibration.ranges import Method, choose_ranges
 from optimize.errors import ModelError
 from optimize.graph import OUTPUT, initializers
 

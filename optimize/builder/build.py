@@ -16,7 +16,7 @@ from edge_runtime.errors import EngineError
 from optimize import package, report
 from optimize.answers import Answers, answer
 from optimize.builder import records
-from optimize.builder.candidates import Source, make_best, observe
+from optimize.builder.candidates import Source, doubts, make_best, observe
 from optimize.builder.engines import opened
 from optimize.builder.images import Calibration, note_faults, open_validation, read_calibration
 from optimize.builder.judging import Court, Judged
@@ -45,12 +45,13 @@ def build(order: Order, watch: Watch) -> Built:
         named, images = f"calibration: {calibration.named}", calibration.dataset
         answers = _answer_calibration(source, order, watch)
     else:
+        doubted = doubts(source, validation, watch)
         court = Court.summon(order, source, candidates, validation, watch)
         note_faults(validation.root, court.answers.faults, watch)
         judged = [court.repair(court.judge(made)) for made in candidates]
         candidates = [each.candidate for each in judged]
         named, images, answers = validation.named(), validation, _final(court, judged)
-        gate = _report(order, model, calibration, named, court, judged)
+        gate = _report(order, model, calibration, named, court, judged, doubted)
         _publish(gate, order, images, watch)
     protos = {FLOAT: model.proto} | {made.precision: made.proto for made in candidates}
     nodes = {"source": source_file.nodes} | {key: len(p.graph.node) for key, p in protos.items()}
@@ -123,6 +124,7 @@ def _report(
     named: str,
     court: Court,
     judged: Sequence[Judged],
+    doubted: Sequence[str],
 ) -> GateReport:
     reference = court.reference()
     absent = [row.label for row in reference.classes if not row.images]
@@ -152,8 +154,9 @@ def _report(
         excluded=tuple(
             Excluded(path=fault.path, reason=fault.reason) for fault in court.answers.faults
         ),
-        warnings=tuple(
-            f"no validation image of {label}: nothing is known of it" for label in absent
+        warnings=(
+            *doubted,
+            *(f"no validation image of {label}: nothing is known of it" for label in absent),
         ),
     )
 

@@ -7,15 +7,21 @@ good enough is judged on other images (`optimize.builder.judging`).
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import onnx
 
-from optimize import calibrate, gates
+from optimize import gates
 from optimize.answers import Answers, answer
 from optimize.builder.engines import opened
 from optimize.builder.images import Calibration
 from optimize.builder.kinds import FLOAT, Kind
 from optimize.builder.order import Order, Watch
-from optimize.calibrate import Method, Observation
+from optimize.calibration import observation
+from optimize.calibration.domain import ENOUGH, off_domain
+from optimize.calibration.observation import Observation
+from optimize.calibration.ranges import Method
+from optimize.data.dataset import Dataset
+from optimize.data.images import Image, read_images
 from optimize.graph import FloatModel
 
 
@@ -55,10 +61,23 @@ def observe(
     observations: Mapping[str, Observation] = {}
     if names:
         with watch.stage("calibrating", 2 * len(calibration.images)) as advanced:
-            observations = calibrate.observe(
+            observations = observation.observe(
                 model.proto, tuple(names), calibration.pixels, advanced
             )
     return Source(model=model, calibration=calibration, observations=observations)
+
+
+def doubts(source: Source, images: Dataset, watch: Watch) -> tuple[str, ...]:
+    """Whether the images to judge on are of another kind than those that ranges are taken from."""
+    if not source.observations:
+        return ()
+    count = len(images.samples)
+    some = images.at(sorted(set(np.linspace(0, count - 1, min(ENOUGH, count), dtype=int).tolist())))
+    found = read_images(some, source.model.spec.input)
+    pixels = [item.pixels for item in found if isinstance(item, Image)]
+    with watch.stage("comparing domains", len(pixels)) as advanced:
+        calibrated_on = len(source.calibration.images)
+        return off_domain(source.model.proto, source.observations, calibrated_on, pixels, advanced)
 
 
 def make(

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from edge_runtime.contracts.frame import Pixels
 from edge_runtime.contracts.manifest import ModelSpec
-from optimize import calibrate
 from optimize.builder.order import Order, Watch
+from optimize.calibration.concerns import concerns
+from optimize.calibration.strata import thin
 from optimize.data.dataset import Dataset, open_dataset
 from optimize.data.images import Fault, Image, read_images
 from optimize.data.sealed import refuse_sealed
@@ -34,7 +35,7 @@ class Calibration:
 def read_calibration(order: Order, spec: ModelSpec, watch: Watch) -> Calibration:
     """Read, count and doubt the calibration images; raises CalibrationError where none is of use."""
     dataset = open_dataset(order.calibration, order.columns, order.where)
-    chosen = calibrate.thin([sample.label for sample in dataset.samples])
+    chosen = thin([sample.label for sample in dataset.samples])
     if len(chosen) < len(dataset.samples):
         watch.note(f"calibrating on {len(chosen)} of {len(dataset.samples)} images, evenly spread")
     thinned = replace(dataset, samples=tuple(dataset.samples[index] for index in chosen))
@@ -55,7 +56,7 @@ def read_calibration(order: Order, spec: ModelSpec, watch: Watch) -> Calibration
             f"none of the {len(faults)} images listed in {order.calibration} can be used: "
             "see what is said of each above"
         )
-    for concern in calibrate.concerns([image.label for image in images], spec.labels):
+    for concern in concerns([image.label for image in images], spec.labels):
         watch.note(f"warning: {concern}")
     return Calibration(named=thinned.named(), dataset=dataset, images=tuple(images))
 

@@ -12,7 +12,8 @@ import onnx
 
 from edge_runtime.errors import UsageError
 from optimize import quantize
-from optimize.calibrate import Method, Observation
+from optimize.calibration.observation import Observation
+from optimize.calibration.ranges import Method
 
 FLOAT = "float32"
 INT8 = "int8"

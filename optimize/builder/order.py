@@ -8,7 +8,7 @@ from typing import Protocol
 
 from edge_runtime.contracts.manifest import BundleManifest
 from optimize.builder.kinds import Kind
-from optimize.calibrate import Method
+from optimize.calibration.ranges import Method
 from optimize.data.manifest import Columns, Condition
 from optimize.gate_report.record import GateReport
 from optimize.gates import Limits

@@ -9,7 +9,7 @@ from optimize import latency, package, report
 from optimize.builder.build import build
 from optimize.builder.kinds import choose_kinds
 from optimize.builder.order import Built, Order
-from optimize.calibrate import Method
+from optimize.calibration.ranges import Method
 from optimize.cli.arguments import columns, conditions, configure_columns, positive, share
 from optimize.cli.progress import Progress
 from optimize.data.sealed import read_sealed

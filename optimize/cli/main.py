@@ -8,6 +8,7 @@ from optimize.cli import bench, build, calibrate, compare, inspect
 
 _EPILOG = """\
 examples:
+  optimize calibrate select data/train --model model.onnx --sealed runs/split --out calibration
   optimize build --int8 model.onnx --calibration calibration_data --validation data/new --out bundles
   optimize inspect bundles/weld-seam/1.0.0
   optimize bench bundles/weld-seam/1.0.0

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import onnx
 import pytest
@@ -14,9 +15,10 @@ from edge_runtime.bundle import open_bundle
 from edge_runtime.contracts.manifest import LatencyRecord
 from edge_runtime.engines.catalogue import open_engine
 from edge_runtime.errors import BundleError
-from optimize import calibrate, latency, quantize
+from optimize import latency, quantize
 from optimize.builder.records import choose_default
-from optimize.calibrate import Method
+from optimize.calibration import ranges
+from optimize.calibration.ranges import Method
 from optimize.cli.main import main
 from optimize.gate_report.record import GateReport
 from tests.optimize.tiny_network import LABELS
@@ -127,10 +129,10 @@ Wreck = Callable[..., None]
 def wreck(monkeypatch: pytest.MonkeyPatch) -> Wreck:
     """`wreck()` makes all ranges a hundred times too small, `wreck("name")` that of one activation: the
     controls, which any gate must see."""
-    honest = calibrate.choose_ranges
+    honest = ranges.choose_ranges
 
     def wreck(*names: str) -> None:
-        def too_small(*arguments: Any) -> calibrate.Ranges:
+        def too_small(*arguments: Any) -> ranges.Ranges:
             return {
                 name: (low / 100, high / 100) if name in names or not names else (low, high)
                 for name, (low, high) in honest(*arguments).items()
@@ -194,6 +196,23 @@ def test_a_bound_that_too_few_images_give_refuses_float32_as_well(
     assert build(tmp_path / "out", "--max-false-positives", "0.03") == 10
     err = capsys.readouterr().err
     assert "float32: false positives <= 0.03: 0 of 20 = 0.0000, at most 0.1391: NOT held" in err
+
+
+def test_validation_images_of_another_kind_than_the_calibration_images_are_warned_of(
+    build: Callable[..., int],
+    make_folder: MakeFolder,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert build(tmp_path / "out", "--int8") == 0
+    assert "of another kind" not in capsys.readouterr().err
+    dark = make_folder("dark", per_class=20)
+    for file in dark.rglob("*.png"):
+        image = cv2.imread(str(file))
+        cv2.imwrite(str(file), image // 4)
+    build(tmp_path / "other", "--int8", calibrated_on=dark)
+    assert "the validation images are of another kind" in capsys.readouterr().err
+    assert "of another kind" in read_report(tmp_path / "other").warnings[0]
 
 
 def test_layers_are_ranked_on_request_where_the_gate_passes_at_once(

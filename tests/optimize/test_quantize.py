@@ -10,7 +10,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from optimize import quantize
-from optimize.calibrate import Method, observe
+from optimize.calibration.observation import observe
+from optimize.calibration.ranges import Method
 from optimize.errors import ModelError
 from optimize.graph import FloatModel, initializers, normalisation, read_model, simplify
 from tests.optimize.tiny_network import Pixels

@@ -1,5 +1,7 @@
 """The default calibration set, and the copy of it in the repository."""
 
+import csv
+import hashlib
 from collections import Counter
 from itertools import islice
 from pathlib import Path
@@ -10,12 +12,12 @@ import pytest
 from edge_runtime.contracts.manifest import InputSpec
 from edge_runtime.decoding import decode
 from edge_runtime.simulation.generations import LABELS
-from optimize.calibration_set import draw, write
+from optimize.calibration.default_set import draw, write
 from optimize.data.dataset import open_dataset
 from optimize.data.images import Image, read_images
 from optimize.errors import PackageError
 
-SHIPPED = Path(__file__).parents[2] / "calibration_data"
+SHIPPED = Path(__file__).parents[3] / "calibration_data"
 
 
 def test_a_drawn_set_is_read_back_whole(tmp_path: Path) -> None:
@@ -38,6 +40,16 @@ def test_the_set_in_the_repository_is_what_the_simulation_draws_today() -> None:
     for image in islice(draw(), len(LABELS)):
         shipped, drawn = decode((SHIPPED / image.path).read_bytes()), decode(image.data)
         assert np.abs(shipped.astype(int) - drawn).mean() < 1
+
+
+def test_the_manifest_in_the_repository_says_class_seed_and_domain_of_what_is_drawn() -> None:
+    with (SHIPPED / "manifest.csv").open(newline="") as file:
+        listed = list(csv.DictReader(file))
+    for row, image in zip(listed, draw(), strict=True):
+        assert (row["path"], row["label"]) == (image.path, image.label)
+        assert (row["seed"], row["domain"]) == (str(image.seed), image.domain)
+        content = (SHIPPED / row["path"]).read_bytes()
+        assert row["sha256"] == hashlib.sha256(content).hexdigest()
 
 
 def test_a_set_that_is_there_is_never_overwritten(tmp_path: Path) -> None:
