@@ -29,6 +29,8 @@ _BINS = 2048
 _LEVELS = 255
 _BATCH = 4
 _PERCENTILE = 99.99
+_SHARES = tuple(float(share) for share in np.linspace(0.3, 1.0, 36))
+"""Of an end that was seen: where the least error is looked for."""
 
 Ranges = Mapping[str, tuple[float, float]]
 """Per activation the lowest and highest value that int8 spans; always holds zero."""
@@ -162,6 +164,14 @@ def choose_ranges(observations: Mapping[str, Observation], method: Method) -> Ra
     return {name: rule(seen) for name, seen in observations.items()}
 
 
+def choose_limits(observations: Mapping[str, Observation], method: Method) -> Mapping[str, float]:
+    """Per activation the magnitude, >= 0, that a signed and symmetric int8 spans, by one method."""
+    if method is Method.ERROR:
+        return {name: _least_symmetric_error(seen) for name, seen in observations.items()}
+    ranges = choose_ranges(observations, method)
+    return {name: max(-low, high) for name, (low, high) in ranges.items()}
+
+
 def _everything(seen: Observation) -> tuple[float, float]:
     return seen.low, seen.high
 
@@ -185,17 +195,26 @@ def _least_error(seen: Observation) -> tuple[float, float]:
     return _best(seen, error)
 
 
+def _least_symmetric_error(seen: Observation) -> float:
+    def error(limit: float) -> float:
+        step = max(limit, 1e-30) / (_LEVELS // 2)
+        rounded = np.clip(np.round(seen.centres / step), -(_LEVELS // 2), _LEVELS // 2) * step
+        return float(seen.counts @ (seen.centres - rounded) ** 2)
+
+    limit = max(-seen.low, seen.high)
+    return min((limit * share for share in _SHARES), key=error)
+
+
 def _best(seen: Observation, cost: Callable[[float, float], float]) -> tuple[float, float]:
     """The cheapest of ranges shrunk towards zero, both ends independently."""
     low, high = seen.low, seen.high
     if high - low <= 0:
         return low, high
-    shrink = np.linspace(0.3, 1.0, 36)
     for _ in range(2):
         if seen.high > 0:
-            high = min((seen.high * s for s in shrink), key=lambda end: cost(low, end))
+            high = min((seen.high * s for s in _SHARES), key=lambda end: cost(low, end))
         if seen.low < 0:
-            low = min((seen.low * s for s in shrink), key=lambda end: cost(end, high))
+            low = min((seen.low * s for s in _SHARES), key=lambda end: cost(end, high))
     return float(low), float(high)
 
 
