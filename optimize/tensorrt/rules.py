@@ -47,7 +47,17 @@ OPERATORS = frozenset(
         "Unsqueeze",
         "Transpose",
     }
-    | {"Shape", "Constant", "ConstantOfShape", "Identity", "Cast", "Where", "Equal", "DepthToSpace"}
+    | {
+        "Shape",
+        "Range",
+        "Constant",
+        "ConstantOfShape",
+        "Identity",
+        "Cast",
+        "Where",
+        "Equal",
+        "DepthToSpace",
+    }
     | {"SpaceToDepth", "Einsum", "QuantizeLinear", "DequantizeLinear"}
 )
 """Of those that the parser supports, the ones that networks for images are made of."""
@@ -254,9 +264,11 @@ def mixed(graph: Wiring) -> Found:
 def grouped(graph: Wiring) -> Found:
     """int8 convolutions in groups for which int8 kernels are not documented."""
     for node, _dequantise in _kernels(graph):
-        per_group = graph.kernel(node).dims[1]
-        if node.op_type == "Conv" and graph.groups(node) > 1 and per_group % _GROUP_MULTIPLE:
-            yield _name(node), f"{per_group} channels a group"
+        groups = graph.groups(node)
+        if node.op_type == "Conv" and groups > 1:
+            outputs, inputs = graph.kernel(node).dims[0] // groups, graph.kernel(node).dims[1]
+            if inputs % _GROUP_MULTIPLE or outputs % _GROUP_MULTIPLE:
+                yield _name(node), f"{inputs} channels in and {outputs} out per group"
 
 
 def _opset(graph: Wiring) -> int:
