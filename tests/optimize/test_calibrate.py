@@ -9,7 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimize import quantize
-from optimize.calibrate import Method, Observation, choose_ranges, concerns, observe, thin
+from optimize.calibrate import (
+    Method,
+    Observation,
+    choose_limits,
+    choose_ranges,
+    concerns,
+    observe,
+    thin,
+)
 from optimize.errors import CalibrationError
 from optimize.graph import FloatModel
 from tests.optimize.tiny_network import LABELS, Pixels
@@ -75,6 +83,21 @@ def test_every_range_is_ordered_holds_zero_and_stays_within_what_was_seen(
         seen = Observation(low=0.0, high=0.0, counts=np.zeros(2048, np.int64), means=np.zeros(1))
     low, high = choose_ranges({"x": seen}, method)["x"]
     assert seen.low <= low <= 0 <= high <= seen.high
+
+
+def test_a_symmetric_limit_covers_the_further_end_unless_clipping_it_costs_less() -> None:
+    values = np.append(np.random.default_rng(1).normal(0, 1, 200_000), -60.0)
+    limits = {method: choose_limits({"x": histogram(values)}, method)["x"] for method in Method}
+    assert limits[Method.MINMAX] == 60
+    assert 3 < limits[Method.PERCENTILE] < 5
+    assert 3 < limits[Method.ERROR] < 50
+
+
+def test_a_symmetric_limit_of_the_least_error_weighs_127_steps_and_not_255() -> None:
+    """Behind a ReLU half of the codes are idle, so more is worth clipping than with all of them."""
+    seen = {"x": histogram(np.random.default_rng(1).exponential(1, 100_000))}
+    symmetric = choose_limits(seen, Method.ERROR)["x"]
+    assert symmetric < choose_ranges(seen, Method.ERROR)["x"][1]
 
 
 @settings(deadline=None)
