@@ -17,6 +17,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from optimize.calibrate import Observation
 from optimize.errors import ModelError
 from optimize.graph import normalisation
 from optimize.tensorrt import frames
@@ -32,11 +33,17 @@ _FLOAT_INPUTS: Mapping[str, frozenset[int]] = {"Resize": frozenset({1, 2})}
 _LARGEST = float(np.finfo(np.float16).max)
 
 
-def convert(model: onnx.ModelProto, floats: frozenset[str] = frozenset()) -> onnx.ModelProto:
+def convert(
+    model: onnx.ModelProto,
+    observations: Mapping[str, Observation] | None = None,
+    floats: frozenset[str] = frozenset(),
+) -> onnx.ModelProto:
     """The FP16 form of a simplified float model, or of its Q/DQ form; uint8 in, float32 logits out.
 
-    The model that is given stays as it is. `floats` names nodes that stay float32 as well. Raises
-    ModelError when a weight does not fit into float16, or a quantisation step vanishes in it.
+    The model that is given stays as it is. `observations` are of any of its tensors, `floats` names
+    nodes that stay float32 as well. Raises ModelError when a weight or what a tensor was observed to
+    hold does not fit into float16, or when a quantisation step vanishes in it. What the file answers on
+    a CPU is only seen through `rehearsal`.
     """
     half = onnx.ModelProto()
     half.CopyFrom(model)
@@ -47,6 +54,8 @@ def convert(model: onnx.ModelProto, floats: frozenset[str] = frozenset()) -> onn
     typed = _Typed(wiring)
     for node in half.graph.node:
         typed.add(node, TensorProto.FLOAT if node.output[0] in stay else TensorProto.FLOAT16)
+    for name, seen in (observations or {}).items():
+        typed.refuse_beyond(name, max(-seen.low, seen.high))
     for value in half.graph.output:
         typed.answer(value.name)
     del half.graph.node[:], half.graph.value_info[:]
@@ -98,6 +107,11 @@ class _Typed:
             if self._wiring.kinds.get(name) in FLOATS:
                 self._types[name] = kind
 
+    def refuse_beyond(self, name: str, limit: float) -> None:
+        """Raise ModelError when a float16 tensor reaches a limit that float16 cannot hold."""
+        if limit > _LARGEST and self._types.get(name) == TensorProto.FLOAT16:
+            raise ModelError(_beyond(name, limit))
+
     def answer(self, name: str) -> None:
         """See to it that an output of the network is float32 under its own name."""
         if self._types.get(name) != TensorProto.FLOAT16:
@@ -134,10 +148,7 @@ class _Typed:
             return numpy_helper.from_array(values.astype(np.float32), tensor.name)
         finite = np.abs(values[np.isfinite(values)])
         if finite.size and finite.max() > _LARGEST:
-            raise ModelError(
-                f"`{name}` reaches {finite.max():.6g}, float16 ends at {_LARGEST:g}: keep the nodes "
-                "that read it in float32, or build without --fp16"
-            )
+            raise ModelError(_beyond(name, finite.max()))
         rounded = values.astype(np.float16)
         is_step = any(
             reader.op_type in ("QuantizeLinear", "DequantizeLinear") and reader.input[1] == name
@@ -149,3 +160,10 @@ class _Typed:
                 "what is not quantised in float32"
             )
         return numpy_helper.from_array(rounded, tensor.name)
+
+
+def _beyond(name: str, limit: float) -> str:
+    return (
+        f"`{name}` reaches {limit:.6g}, float16 ends at {_LARGEST:g}: keep the nodes around it in "
+        "float32, or build without --fp16"
+    )
