@@ -15,9 +15,9 @@ from onnx import TensorProto, helper, numpy_helper
 from optimize.errors import ModelError
 from optimize.graph import INPUT, initializers, normalisation
 
-CAST, CENTRE, SCALE = f"{INPUT}_cast", f"{INPUT}_centre", f"{INPUT}_scale"
+_CAST, _CENTRE, _SCALE = f"{INPUT}_cast", f"{INPUT}_centre", f"{INPUT}_scale"
+NODES = (_CAST, _CENTRE, _SCALE)
 """Names of the three nodes."""
-NODES = (CAST, CENTRE, SCALE)
 
 
 def take_frames(model: onnx.ModelProto) -> str:
@@ -39,11 +39,11 @@ def take_frames(model: onnx.ModelProto) -> str:
     # Where the layout changes first, on uint8, it has to come last, on float32.
     planes = normalised if transpose is None else f"{normalised}_nhwc"
     steps = [
-        helper.make_node("Cast", [INPUT], [f"{INPUT}_float"], CAST, to=TensorProto.FLOAT),
+        helper.make_node("Cast", [INPUT], [f"{INPUT}_float"], _CAST, to=TensorProto.FLOAT),
         helper.make_node(
-            "Sub", [f"{INPUT}_float", f"{CENTRE}_value"], [f"{INPUT}_centred"], CENTRE
+            "Sub", [f"{INPUT}_float", f"{_CENTRE}_value"], [f"{INPUT}_centred"], _CENTRE
         ),
-        helper.make_node("Mul", [f"{INPUT}_centred", f"{SCALE}_value"], [planes], SCALE),
+        helper.make_node("Mul", [f"{INPUT}_centred", f"{_SCALE}_value"], [planes], _SCALE),
     ]
     if transpose is not None:
         moved = onnx.NodeProto()
@@ -56,8 +56,8 @@ def take_frames(model: onnx.ModelProto) -> str:
     graph.node.extend([*steps, *rest])
     graph.initializer.extend(
         [
-            numpy_helper.from_array(np.asarray(zero, np.float32).reshape(()), f"{CENTRE}_value"),
-            numpy_helper.from_array(np.asarray(scale, np.float32).reshape(()), f"{SCALE}_value"),
+            numpy_helper.from_array(np.asarray(zero, np.float32).reshape(()), f"{_CENTRE}_value"),
+            numpy_helper.from_array(np.asarray(scale, np.float32).reshape(()), f"{_SCALE}_value"),
         ]
     )
     drop_unread(model)

@@ -23,7 +23,7 @@ from optimize.graph import normalisation
 from optimize.tensorrt import frames
 from optimize.tensorrt.wiring import FLOATS, Wiring, wire
 
-STAY_FLOAT = frozenset(
+_STAY_FLOAT = frozenset(
     {"LayerNormalization", "InstanceNormalization", "GroupNormalization"}
     | {"Softmax", "LogSoftmax", "Exp", "Pow", "ReduceSum", "ReduceL2", "ReduceSumSquare"}
 )
@@ -36,6 +36,7 @@ _LARGEST = float(np.finfo(np.float16).max)
 def convert(
     model: onnx.ModelProto,
     observations: Mapping[str, Observation] | None = None,
+    *,
     floats: frozenset[str] = frozenset(),
 ) -> onnx.ModelProto:
     """The FP16 form of a simplified float model, or of its Q/DQ form; uint8 in, float32 logits out.
@@ -71,7 +72,7 @@ def _staying(wiring: Wiring, floats: frozenset[str]) -> frozenset[str]:
     return wiring.head() | {
         node.output[0]
         for node in wiring.model.graph.node
-        if node.op_type in STAY_FLOAT or node.name in floats or node.name in frames.NODES
+        if node.op_type in _STAY_FLOAT or node.name in floats or node.name in frames.NODES
     }
 
 

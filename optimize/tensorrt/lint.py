@@ -1,8 +1,8 @@
 """Whether an ONNX file keeps TensorRT's rules, without TensorRT: a table of rules, and what breaks them.
 
 Owns which rules there are, why, and where each was read; what a rule looks for stands in `rules`. A file
-that passes is not thereby known to build: only a device says that. One that does not pass is refused
-by TensorRT's parser, or loses what it was written for.
+that passes is not thereby known to build; only a build on a device says that. One that does not pass is
+refused by TensorRT's parser, or loses what it was written for.
 """
 
 from collections.abc import Callable
@@ -61,7 +61,7 @@ RULES = (
     Rule(
         id="opset",
         what="opset 13 to 24",
-        why="13 brought scales per channel, and the parsers of 10.15 and 11 end at 24",
+        why="13 brought scales per channel, and the parser of TensorRT 10.15 ends at 24",
         source=_OPERATORS,
         find=rules.opset,
     ),

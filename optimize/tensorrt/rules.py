@@ -12,9 +12,9 @@ from onnx import TensorProto
 from optimize.tensorrt.wiring import ACTIVATIONS, WEIGHTED, Wiring, attribute
 
 OPSETS = range(13, 25)
-"""From the first opset with scales per channel to the newest that TensorRT 10.15 and 11 read."""
+"""From the first with scales per channel to the newest that TensorRT 10.15 reads, as it documents."""
 EVERY_OPSET = 20
-"""The newest that those of TensorRT 10.0 read as well."""
+"""The newest that TensorRT 10.0 reads as well."""
 OPERATORS = frozenset(
     {
         "Conv",
