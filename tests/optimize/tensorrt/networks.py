@@ -6,11 +6,10 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime as ort
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
-from edge_runtime.contracts.manifest import MODEL_SPEC_KEY
 from optimize.graph import initializers
-from tests.optimize.tiny_network import LABELS, SIZE, Pixels, make_spec
+from tests.optimize.tiny_network import LABELS, Pixels, make_model, make_spec
 
 CHANNELS = 4
 
@@ -49,16 +48,7 @@ def make_residual_proto() -> onnx.ModelProto:
         node("Flatten", ["pooled"], ["features"], "flatten"),
         node("Gemm", ["features", "head", "head_bias"], ["logits"], "gemm"),
     ]
-    graph = helper.make_graph(
-        nodes,
-        "residual",
-        [helper.make_tensor_value_info("frames", TensorProto.UINT8, ["n", SIZE, SIZE, 3])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", len(LABELS)])],
-        [numpy_helper.from_array(array, name) for name, array in arrays.items()],
-    )
-    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
-    helper.set_model_props(proto, {MODEL_SPEC_KEY: spec.to_json()})
-    return proto
+    return make_model("residual", nodes, arrays)
 
 
 def logits(proto: onnx.ModelProto, images: list[Pixels]) -> npt.NDArray[np.float32]:
