@@ -167,8 +167,8 @@ RULES = (
     Rule(
         id="sum",
         what="two quantised inputs of an Add have one scale",
-        why="otherwise one of them is converted first",
-        source=_GUIDE,
+        why="codes of unlike scales cannot be added: one of them is converted first",
+        source="inferred from " + _GUIDE,
         find=rules.sums,
     ),
     Rule(
@@ -189,8 +189,8 @@ RULES = (
     Rule(
         id="int64",
         what="int64 for shapes, axes and indices only",
-        why="arithmetic on it has no fast kernels",
-        source=_OPERATORS,
+        why="image networks compute in floats; this comes of an export that traced Python's numbers",
+        source="inferred from " + _OPERATORS,
         find=rules.whole_numbers,
         weight=Weight.ADVICE,
     ),
