@@ -53,9 +53,15 @@ def activations(model: onnx.ModelProto) -> tuple[str, ...]:
     """
     wiring = wire(model)
     everything = _plan(wiring, frozenset(), depthwise=True)
-    return tuple(
-        name for node in model.graph.node for name in node.output if name in everything.tensors
-    )
+    # Of a sum of two convolutions the other one is the residual when the first stays float.
+    either = {
+        name
+        for node in model.graph.node
+        if node.op_type == "Add" and everything.weighted.issuperset(node.input)
+        for name in node.input
+    }
+    needed = everything.tensors | either
+    return tuple(name for node in model.graph.node for name in node.output if name in needed)
 
 
 def quantise(

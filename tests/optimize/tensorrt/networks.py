@@ -14,8 +14,11 @@ from tests.optimize.tiny_network import LABELS, Pixels, make_model, make_spec
 CHANNELS = 4
 
 
-def make_residual_proto() -> onnx.ModelProto:
-    """As `simplify` leaves it: stem, one block of two convolutions and an Add, pooling, head."""
+def make_residual_proto(*, shortcut: bool = False) -> onnx.ModelProto:
+    """As `simplify` leaves it: stem, one block of two convolutions and an Add, pooling, head.
+
+    With a `shortcut` the Add's other input is a convolution as well.
+    """
     spec = make_spec()
     rng = np.random.default_rng(7)
 
@@ -42,12 +45,15 @@ def make_residual_proto() -> onnx.ModelProto:
         node("Conv", ["stem_out", "one_kernel", "one_bias"], ["one_sum"], "one", **same),
         node("Relu", ["one_sum"], ["one_out"], "one_relu"),
         node("Conv", ["one_out", "two_kernel", "two_bias"], ["two_sum"], "two", **same),
-        node("Add", ["two_sum", "stem_out"], ["added"], "add"),
+        *([node("Conv", ["stem_out", "short_kernel"], ["short"], "short")] if shortcut else []),
+        node("Add", ["two_sum", "short" if shortcut else "stem_out"], ["added"], "add"),
         node("Relu", ["added"], ["block_out"], "block_relu"),
         node("GlobalAveragePool", ["block_out"], ["pooled"], "pool"),
         node("Flatten", ["pooled"], ["features"], "flatten"),
         node("Gemm", ["features", "head", "head_bias"], ["logits"], "gemm"),
     ]
+    if shortcut:
+        arrays = {**arrays, "short_kernel": kernel(CHANNELS)[:, :, :1, :1]}
     return make_model("residual", nodes, arrays)
 
 

@@ -11,12 +11,18 @@ from onnx import TensorProto, helper
 
 from optimize.calibrate import Method, Observation, observe
 from optimize.errors import ModelError
-from optimize.gates import decisions
+from optimize.gates import decisions, sqnr_db
 from optimize.graph import FloatModel
 from optimize.tensorrt import lint
 from optimize.tensorrt.quantize import activations, quantise
 from optimize.tensorrt.wiring import wire
-from tests.optimize.tensorrt.networks import constants, logits, named, set_constant
+from tests.optimize.tensorrt.networks import (
+    constants,
+    logits,
+    make_residual_proto,
+    named,
+    set_constant,
+)
 from tests.optimize.tiny_network import Pixels, make_spec
 
 Seen = Mapping[str, Observation]
@@ -99,6 +105,26 @@ def test_a_sum_whose_convolution_stays_float_stays_float(
     assert list(named(mixed, "add").input) == ["two_sum", "stem_out"]
     assert "block_out" not in pairs(mixed)
     assert lint.check(mixed) == ()
+
+
+def test_of_two_convolutions_the_first_takes_the_sum(images: list[Pixels]) -> None:
+    model = make_residual_proto(shortcut=True)
+    file = quantise(model, observe(model, activations(model), images), Method.MINMAX)
+    assert list(named(file, "add").input) == ["two_sum", "short_dequantised"]
+    assert lint.check(file) == ()
+
+
+@pytest.mark.parametrize(
+    "names", [{"stem"}, {"one"}, {"two"}, {"short"}, {"add"}, {"two", "short"}]
+)
+def test_what_is_observed_suffices_whatever_stays_float(
+    images: list[Pixels], names: set[str]
+) -> None:
+    model = make_residual_proto(shortcut=True)
+    seen = observe(model, activations(model), images)
+    file = quantise(model, seen, Method.MINMAX, floats=frozenset(names))
+    assert lint.errors(lint.check(file)) == ()
+    assert sqnr_db(logits(model, images), logits(file, images)) > 20
 
 
 @pytest.mark.parametrize("depthwise", [True, False])
