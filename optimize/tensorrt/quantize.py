@@ -78,7 +78,8 @@ def quantise(
     `depthwise` is False: NVIDIA's release notes recommend int8 for networks with them, and a map in int8
     is a quarter of the bytes, but int8 kernels are documented for groups of a multiple of 4 channels
     only. So both files are worth measuring on the device; in accuracy they differ little (lite0 on 600
-    simulated images, by MinMax: 31.3 dB with them and 33.2 dB without, no verdict flipped by either).
+    simulated images, by MinMax: 31.3 dB with them and 33.2 dB without, no verdict flipped by either;
+    docs/results/tensorrt-files.json).
     The head, from the last pooling on, stays float: it costs nothing and the logits keep their
     resolution. So do biases, which take up what rounding a kernel shifts on average. The frames lose
     nothing: their step is one grey level.
