@@ -160,7 +160,7 @@ def _correct_biases(
         codes, scales = (numpy_helper.to_array(constants[name]) for name in kernel.input[:2])
         after = codes.astype(np.float32) * scales.reshape(-1, 1, 1, 1)
         groups = next((a.i for a in source.attribute if a.name == "group"), 1)
-        shift = _shift(after - before, observations[source.input[0]].means, groups)
+        shift = mean_shift(after - before, observations[source.input[0]].means, groups)
         if len(source.input) > 2:
             bias = numpy_helper.to_array(weights[source.input[2]])
             del node.input[2:]
@@ -176,7 +176,7 @@ def _correct_biases(
     quantised.graph.initializer.extend(kept)
 
 
-def _shift(
+def mean_shift(
     error: npt.NDArray[np.float32], means: npt.NDArray[np.float64], groups: int
 ) -> npt.NDArray[np.float64]:
     """Mean output (out,) of a kernel error (out, in / groups, h, w) on inputs of mean (in,)."""

@@ -58,7 +58,8 @@ def build(order: Order, watch: Watch) -> Built:
     with package.staging(order.target) as folder:
         for precision, proto in protos.items():
             onnx.save(proto, folder / records.file_name(precision))
-        golden = records.golden(folder, order, model.spec, images, answers, protos)
+        runs = protos | {made.precision: made.rehearsed for made in candidates}
+        golden = records.golden(folder, order, model.spec, images, answers, runs)
         timed = records.time(order, source, candidates, watch)
         default, reason = records.choose_default(timed)
         facts = {"source_sha256": model.sha256, "optimize": __version__}

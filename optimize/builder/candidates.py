@@ -22,6 +22,7 @@ from optimize.calibration.observation import Observation
 from optimize.calibration.ranges import Method
 from optimize.data.dataset import Dataset
 from optimize.data.images import Image, read_images
+from optimize.errors import ModelError
 from optimize.graph import FloatModel
 
 
@@ -42,6 +43,8 @@ class Candidate:
 
     kind: Kind
     proto: onnx.ModelProto
+    rehearsed: onnx.ModelProto
+    """What a CPU runs in its place."""
     method: Method | None
     """How its ranges were taken; None where it has none."""
     float_layers: tuple[str, ...] = ()
@@ -86,10 +89,16 @@ def make(
     method: Method | None,
     float_layers: Sequence[str] = (),
 ) -> Candidate:
-    """The file of that kind, with those layers left float."""
+    """The file of that kind, with those layers left float; raises ModelError where its target would
+    refuse it."""
+    proto = kind.make(source.model.proto, source.observations, method, frozenset(float_layers))
+    faults = kind.faults(proto)
+    if faults:
+        raise ModelError(f"{kind.precision} cannot be made of this model: {'; '.join(faults[:3])}")
     return Candidate(
         kind=kind,
-        proto=kind.make(source.model.proto, source.observations, method, frozenset(float_layers)),
+        proto=proto,
+        rehearsed=kind.rehearse(proto),
         method=method,
         float_layers=tuple(float_layers),
     )
@@ -103,7 +112,7 @@ def make_best(source: Source, kind: Kind, order: Order, watch: Watch) -> Candida
         return make(source, kind, order.method)
     candidates = {method: make(source, kind, method) for method in Method}
     spec, images = source.model.spec, source.calibration.images
-    models = {FLOAT: source.model.proto} | {m: made.proto for m, made in candidates.items()}
+    models = {FLOAT: source.model.proto} | {m: made.rehearsed for m, made in candidates.items()}
     with (
         opened(models, spec, order.threads[0], order.engines[0]) as engines,
         watch.stage(f"choosing {kind.precision}'s calibration", len(images)) as advanced,

@@ -22,7 +22,6 @@ from optimize.data.dataset import Dataset
 from optimize.data.images import read_images
 from optimize.gate_report.record import Attempt, VariantReport
 from optimize.gates import Judgement, Validation
-from optimize.quantize import weighted
 from optimize.sensitivity import LayerCost
 
 _TIMED = 30
@@ -164,12 +163,12 @@ class Court:
         )
 
     def _rank(self, candidate: Candidate) -> tuple[LayerCost, ...]:
-        layers = weighted(self.source.model.proto)
+        layers = candidate.kind.layers(self.source.model.proto)
         nodes = frozenset(node.name for node in self.source.model.proto.graph.node)
 
         def alone(layer: str) -> npt.NDArray[np.float32]:
             made = make(self.source, candidate.kind, candidate.method, sorted(nodes - {layer}))
-            return self._logits(made.proto)
+            return self._logits(made.rehearsed)
 
         with self.watch.stage(f"ranking {candidate.precision}'s layers", len(layers)) as advanced:
             reference = self._logits(self.source.model.proto)
@@ -194,7 +193,7 @@ class Court:
 
 
 def _files(*candidates: Candidate) -> dict[str, onnx.ModelProto]:
-    return {made.precision: made.proto for made in candidates}
+    return {made.precision: made.rehearsed for made in candidates}
 
 
 def _answer(

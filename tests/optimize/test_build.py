@@ -21,6 +21,7 @@ from optimize.calibration import ranges
 from optimize.calibration.ranges import Method
 from optimize.cli.main import main
 from optimize.gate_report.record import GateReport
+from optimize.tensorrt import lint
 from tests.optimize.tiny_network import LABELS
 
 QUICK = ["--latency-samples", "2", "--max-false-positives", "0.2"]
@@ -55,7 +56,11 @@ def bundle(build: Callable[..., int], tmp_path: Path) -> Path:
 
 def test_a_built_bundle_opens_and_both_variants_repeat_their_golden_answers(bundle: Path) -> None:
     opened = open_bundle(bundle)
-    assert [variant.precision for variant in opened.manifest.variants] == ["float32", "int8"]
+    assert [(variant.precision, variant.target) for variant in opened.manifest.variants] == [
+        ("float32", "cpu"),
+        ("int8", "cpu"),
+        ("int8-tensorrt", "tensorrt"),
+    ]
     assert len(opened.manifest.golden) == 2 * len(LABELS)
     for variant in opened.manifest.variants:
         engine = open_engine("onnxruntime", opened.model_file(variant), opened.manifest.model, 1)
@@ -70,7 +75,8 @@ def test_the_manifest_records_accuracy_latency_and_origin(bundle: Path, model_fi
         assert variant.accuracy.images == 60
         assert variant.accuracy.macro_f1 == 1
         assert variant.accuracy.dataset.startswith("validation sha256:")
-        assert [record.batch for record in variant.latency] == [1, 8, 32]
+        here = [1, 8, 32] if variant.target == "cpu" else []
+        assert [record.batch for record in variant.latency] == here
     origin = manifest.model.provenance
     assert origin["backbone"] == "tiny"
     assert origin["source_sha256"] == hashlib.sha256(model_file.read_bytes()).hexdigest()
@@ -82,7 +88,7 @@ def test_the_manifest_records_accuracy_latency_and_origin(bundle: Path, model_fi
 
 def test_a_flipped_byte_anywhere_is_noticed_and_the_file_named(bundle: Path) -> None:
     files = sorted(path for path in bundle.rglob("*") if path.is_file())
-    assert len(files) == 11
+    assert len(files) == 12
     for file in files:
         whole = file.read_bytes()
         file.write_bytes(whole[:-2] + bytes([whole[-2] ^ 1]) + whole[-1:])
@@ -120,6 +126,44 @@ def test_without_int8_the_bundle_holds_float32_alone(
     assert [variant.precision for variant in manifest.variants] == ["float32"]
     assert manifest.default_variant == "float32"
     assert not (tmp_path / "out" / "plain" / "1.0.0" / "int8.onnx").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "precisions"),
+    [
+        (["--int8", "--target", "cpu"], ["int8"]),
+        (["--int8", "--target", "tensorrt"], ["int8-tensorrt"]),
+        (["--fp16"], ["fp16-tensorrt"]),
+        (["--int8", "--fp16"], ["int8", "int8-tensorrt", "fp16-tensorrt"]),
+    ],
+)
+def test_flags_choose_the_variants_and_float32_is_always_there(
+    build: Callable[..., int], tmp_path: Path, flags: list[str], precisions: list[str]
+) -> None:
+    assert build(tmp_path / "out", *flags, "--method", "minmax") == 0
+    manifest = open_bundle(tmp_path / "out" / "weld-seam").manifest
+    assert [v.precision for v in manifest.variants] == ["float32", *precisions]
+    assert manifest.variant(manifest.default_variant).target == "cpu"
+    for golden in manifest.golden:
+        assert set(golden.probabilities) == {"float32", *precisions}
+
+
+def test_half_precision_for_a_cpu_is_refused_with_what_to_take(
+    build: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert build(tmp_path / "out", "--fp16", "--target", "cpu") == 2
+    assert "gains nothing on a CPU" in capsys.readouterr().err
+
+
+def test_a_file_that_tensorrt_would_refuse_is_not_built(
+    build: Callable[..., int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(lint, "errors", lambda _found: ("zero-points: x: 3; all are 0: refused",))
+    assert build(tmp_path / "out", "--int8", "--target", "tensorrt", "--method", "minmax") == 8
+    assert "int8-tensorrt cannot be made of this model: zero-points" in capsys.readouterr().err
 
 
 Wreck = Callable[..., None]
@@ -162,7 +206,7 @@ def test_a_wrecked_int8_model_fails_the_gate_and_no_bundle_is_written(
         "1.0.0.gate.json",
     ]
     report = read_report(tmp_path / "out")
-    assert [variant.passed for variant in report.variants] == [True, False]
+    assert [variant.passed for variant in report.variants] == [True, False, True]
     assert report.variants[1].sensitivity
     assert not any(attempt.passed for attempt in report.variants[1].attempts)
 
@@ -341,7 +385,7 @@ def test_without_validation_nothing_is_judged_and_so_int8_is_refused(
     words = ["build", str(model_file), *QUICK, "--out", str(tmp_path / "out")]
     words += ["--calibration", str(make_folder("calibration"))]
     assert main([*words, "--int8"]) == 10
-    assert "nothing to judge int8 on" in capsys.readouterr().err
+    assert "nothing to judge int8, int8-tensorrt on" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
     assert main(words) == 0
     assert "nothing was judged" in capsys.readouterr().err
@@ -420,8 +464,8 @@ def test_nothing_but_our_own_lines_reaches_the_user(
 ) -> None:
     assert build(tmp_path / "out", "--int8") == 0
     err = capfd.readouterr().err
-    assert len(err.splitlines()) == 1, err
-    assert err.startswith("int8: calibration by ")
+    assert len(err.splitlines()) == 2, err
+    assert all(": calibration by " in line for line in err.splitlines())
 
 
 def test_inspect_shows_what_is_inside(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:

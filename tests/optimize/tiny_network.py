@@ -62,15 +62,24 @@ def make_proto() -> onnx.ModelProto:
         helper.make_node("Flatten", ["pooled"], ["features"], "flatten"),
         helper.make_node("Gemm", ["features", "head", "head_bias"], ["logits"], "gemm"),
     ]
+    return make_model("tiny", nodes, arrays)
+
+
+def make_model(
+    name: str,
+    nodes: list[onnx.NodeProto],
+    arrays: Mapping[str, npt.NDArray[np.generic]],
+) -> onnx.ModelProto:
+    """These nodes from `frames` to `logits`, with the spec in the metadata."""
     graph = helper.make_graph(
         nodes,
-        "tiny",
+        name,
         [helper.make_tensor_value_info("frames", TensorProto.UINT8, ["n", SIZE, SIZE, 3])],
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", len(LABELS)])],
         [numpy_helper.from_array(array, name) for name, array in arrays.items()],
     )
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
-    helper.set_model_props(proto, {MODEL_SPEC_KEY: spec.to_json()})
+    helper.set_model_props(proto, {MODEL_SPEC_KEY: make_spec().to_json()})
     return proto
 
 

@@ -1,0 +1,1 @@
+"""Models for TensorRT: the ONNX files that it reads, written and checked without it."""
