@@ -21,8 +21,9 @@ from benchmarks.setting import setting, write_result
 from edge_runtime.contracts.frame import Pixels
 from edge_runtime.contracts.manifest import MODEL_SPEC_KEY, ModelSpec
 from edge_runtime.engines.catalogue import open_engine
+from optimize import gates, quantize
 from optimize.bounds import upper
-from optimize.calibration import default_set, gates, quantize
+from optimize.calibration import default_set
 from optimize.calibration.observation import observe
 from optimize.calibration.ranges import Method
 from optimize.tensorrt import half, lint
