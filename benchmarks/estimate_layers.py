@@ -8,26 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import onnx
 import timm
 
-from benchmarks.setting import RESULTS
+from benchmarks.estimate import BACKBONES, LAYERS, SIDE
 from edge_runtime.contracts.manifest import DecisionRule, InputSpec, ModelSpec, Thresholds
 from optimize.estimate.layers import Kind, Layer, to_json
 from optimize.estimate.network import network
 from optimize.estimate.published import table
 from train.export import build_graph
 
-LAYERS: Final = RESULTS / "layers"
-"""Where the six tables lie."""
-BACKBONES: Final = (
-    "tf_efficientnet_lite0",
-    "mobilenetv4_conv_small",
-    "efficientnet_b0",
-    "resnet18",
-    "resnet50",
-    "convnext_tiny",
-)
-SIDE: Final = 256
 _PUBLISHED_SIDE: Final = 224
 _PUBLISHED: Final = {
     "efficientnet_b0_small": "tf_efficientnet_lite0",
@@ -38,8 +28,8 @@ _PUBLISHED: Final = {
 """Published name to timm's; lite0 is EfficientNet-B0 without squeeze-and-excitation."""
 
 
-def graph_layers(model: str, side: int) -> tuple[Layer, ...]:
-    """The layers of a timm network for 1000 classes, as `train export` would write it."""
+def random_network(model: str, side: int) -> tuple[onnx.ModelProto, ModelSpec]:
+    """A timm network for 1000 classes as `train export` would write it, and what it is said to be."""
     labels = tuple(f"class_{index:03d}" for index in range(1000))
     spec = ModelSpec(
         labels=labels,
@@ -49,8 +39,12 @@ def graph_layers(model: str, side: int) -> tuple[Layer, ...]:
         ),
         provenance={},
     )
-    proto = build_graph(timm.create_model(model), spec)
-    return network(proto, Path(f"{model}.onnx"), model).layers
+    return build_graph(timm.create_model(model), spec), spec
+
+
+def graph_layers(model: str, side: int) -> tuple[Layer, ...]:
+    """The layers of such a network."""
+    return network(random_network(model, side)[0], Path(f"{model}.onnx"), model).layers
 
 
 def with_separate_activations(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:

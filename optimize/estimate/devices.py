@@ -27,11 +27,6 @@ class Device:
     source: str
     """Where the figures are from."""
 
-    @property
-    def ridge(self) -> dict[Precision, float]:
-        """Operations per byte above which arithmetic and not memory is the bound."""
-        return {precision: peak / self.bandwidth for precision, peak in self.peaks.items()}
-
 
 def _row(
     key: str,
