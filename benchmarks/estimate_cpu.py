@@ -30,7 +30,7 @@ from optimize.estimate.efficiency import Result, calibrate
 from optimize.estimate.layers import Precision
 from optimize.estimate.network import Network, network
 from optimize.estimate.roofline import bounds, total
-from optimize.estimate.text import fit_values
+from optimize.estimate.statement import fit_values
 from optimize.graph import read_model, simplify
 
 _MODELS = (*BACKBONES, "mobilenetv1_100")

@@ -2,15 +2,14 @@
 
 import argparse
 import json
-import sys
 
 from optimize.cli.arguments import positive
-from optimize.estimate import text
 from optimize.estimate.devices import DEVICES
 from optimize.estimate.estimate import estimate
 from optimize.estimate.layers import Precision
 from optimize.estimate.network import read_network
 from optimize.estimate.published import table
+from optimize.estimate.statement import as_values, in_words
 
 NAME = "estimate"
 HELP = "bound and estimate a model's latency on a device that is not at hand"
@@ -64,24 +63,15 @@ def run(arguments: argparse.Namespace) -> int:
     """Estimate and print."""
     network = read_network(arguments.model)
     chosen = [Precision(arguments.precision)] if arguments.precision else reversed(Precision)
-    calibration = table.calibration()
+    device, basis = DEVICES[arguments.device], table.basis()
     estimates = [
-        estimate(
-            network,
-            DEVICES[arguments.device],
-            precision,
-            arguments.batch,
-            calibration,
-            fitted_on=table.device(),
-            known=table.kinds(),
-        )
-        for precision in chosen
+        estimate(network, device, precision, arguments.batch, basis) for precision in chosen
     ]
+    limit = arguments.limit_ms
     if arguments.json:
-        json.dump(text.to_json(estimates, calibration, arguments.limit_ms), sys.stdout, indent=2)
-        print()
+        print(json.dumps(as_values(estimates, basis.calibration, limit), indent=2))
     else:
-        print(text.describe(estimates, calibration, arguments.limit_ms, arguments.top))
+        print(in_words(estimates, basis.calibration, limit, arguments.top))
     return 0
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from edge_runtime.bundle import open_bundle
 from optimize import report
 from optimize.cli.arguments import positive
-from optimize.estimate import text
+from optimize.estimate import layer_tables
 from optimize.estimate.devices import DEVICES
 from optimize.estimate.network import read_variants
 
@@ -45,5 +45,5 @@ def run(arguments: argparse.Namespace) -> int:
     print(report.describe(bundle.manifest, sizes))
     if arguments.layers:
         device = DEVICES[arguments.device]
-        print(f"\n{text.describe_variants(read_variants(bundle), device, arguments.batch)}")
+        print(f"\n{layer_tables.of_variants(read_variants(bundle), device, arguments.batch)}")
     return 0

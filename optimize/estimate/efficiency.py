@@ -72,6 +72,11 @@ class Calibration:
     """The same, from a fit without all results of its network."""
 
     @property
+    def networks(self) -> int:
+        """How many different ones the results are of."""
+        return len({result.network for result in self.results})
+
+    @property
     def point_error(self) -> float:
         """Typical factor (root mean square of logarithms) by which a left-out point is missed."""
         return math.exp(_rms(self.without_point))
@@ -87,8 +92,7 @@ class Calibration:
 
         Results of one network err alike, so the spread is as good as the number of networks tells.
         """
-        networks = len({result.network for result in self.results})
-        quantile = float(student.ppf((1 + COVERAGE) / 2, networks - 1))
+        quantile = float(student.ppf((1 + COVERAGE) / 2, self.networks - 1))
         return math.exp(quantile * _rms(self.without_network))
 
 

@@ -4,14 +4,37 @@ Values in, values out. What stands behind an estimate is carried with it: where 
 another device, or knows nothing of a kind of layer, the estimate says so.
 """
 
-from collections.abc import Set
 from dataclasses import dataclass
+from enum import StrEnum
 
 from optimize.estimate.devices import Device
 from optimize.estimate.efficiency import Calibration
 from optimize.estimate.layers import Kind, Precision
 from optimize.estimate.network import Network
 from optimize.estimate.roofline import Bound, bounds, total
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Basis:
+    """What estimates stand on."""
+
+    calibration: Calibration
+    device: Device
+    """That the results of the fit are of."""
+    kinds: frozenset[Kind]
+    """Of layers that the results are of; the fit knows nothing of others."""
+
+
+class Verdict(StrEnum):
+    """Whether a limit is held, as surely as the interval tells."""
+
+    FITS = "fits"
+    """At the interval's upper end too."""
+    OPEN = "open"
+    TOO_SLOW = "too slow"
+    """At the interval's lower end too."""
+    IMPOSSIBLE = "impossible"
+    """The bound alone is above the limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,35 +70,27 @@ class Estimate:
         """The layers that cost most, the costliest first."""
         return tuple(sorted(self.costs, key=lambda cost: -cost.seconds)[:count])
 
-    def verdict(self, limit_ms: float) -> str:
-        """Whether a limit per image is held, as surely as the interval tells."""
+    def verdict(self, limit_ms: float) -> Verdict:
+        """Whether a limit per image is held."""
         if self.bound_ms > limit_ms:
-            return "cannot fit: the bound alone is above the limit"
+            return Verdict.IMPOSSIBLE
         if self.high_ms <= limit_ms:
-            return "fits, at the interval's upper end too"
-        if self.low_ms > limit_ms:
-            return "does not fit, at the interval's lower end either"
-        return "open: the limit lies within the interval"
+            return Verdict.FITS
+        return Verdict.TOO_SLOW if self.low_ms > limit_ms else Verdict.OPEN
 
 
 def estimate(
-    network: Network,
-    device: Device,
-    precision: Precision,
-    batch: int,
-    calibration: Calibration,
-    *,
-    fitted_on: Device,
-    known: Set[Kind],
+    network: Network, device: Device, precision: Precision, batch: int, basis: Basis
 ) -> Estimate:
-    """Every layer at that precision; `known` are the kinds of layers among the fit's results."""
+    """What the network costs with every layer at that precision."""
     least = bounds(network.layers, device, batch, precision)
+    calibration = basis.calibration
     efficiency = calibration.efficiency
     costs = tuple(
         Cost(bound=bound, seconds=efficiency.seconds(1, bound.seconds)) for bound in least
     )
     seconds = sum(cost.seconds for cost in costs)
-    untried = sum(cost.seconds for cost in costs if cost.bound.layer.kind not in known)
+    untried = sum(cost.seconds for cost in costs if cost.bound.layer.kind not in basis.kinds)
     per_image = 1000 / batch
     bound_ms, ms = total(least) * per_image, seconds * per_image
     return Estimate(
@@ -88,6 +103,6 @@ def estimate(
         low_ms=max(bound_ms, ms / calibration.factor),
         high_ms=ms * calibration.factor,
         costs=costs,
-        fitted_here=device == fitted_on,
+        fitted_here=device == basis.device,
         untried=untried / seconds,
     )

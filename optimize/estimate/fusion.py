@@ -20,6 +20,8 @@ _VIEWS = frozenset(
     | {"QuantizeLinear", "DequantizeLinear"}
 )
 """Nothing is moved: another name, another shape, or a type that the layer before can write itself."""
+_ABOUT_SHAPES = frozenset({"Constant", "ConstantOfShape", "Shape", "Size"})
+"""Known before anything runs, since every shape is."""
 _CONVOLUTIONS = frozenset({"Conv", "ConvTranspose"})
 _PRODUCTS = frozenset({"Gemm", "MatMul"})
 _POOLS = frozenset(
@@ -114,7 +116,7 @@ class _Fusion:
 
     def _sort(self, node: onnx.NodeProto) -> None:
         """Set constants and views aside, keep what runs."""
-        if node.op_type == "Constant" or (
+        if node.op_type in _ABOUT_SHAPES or (
             node.input and all(name in self._constants for name in node.input if name)
         ):
             self._constants.update(node.output)
@@ -224,7 +226,7 @@ class _Fusion:
             kind=self._kind(anchor),
             operators=tuple(node.op_type for node in group.nodes),
             precision=self._precision(anchor, group),
-            taken=self._of_one(self._tensors[anchor.input[0]].shape),
+            taken=self._of_one(self._tensors[(*anchor.input, *anchor.output)[0]].shape),
             given=self._of_one(self._tensors[group.nodes[-1].output[0]].shape),
             macs=self._macs(anchor) // self._batch,
             weights=sum(_weights(self._tensors[name]) for name in constants),

@@ -5,18 +5,14 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from optimize.estimate.devices import DEVICES, Device
-from optimize.estimate.efficiency import Calibration, Result, calibrate
-from optimize.estimate.layers import Kind, Layer, Precision, from_json
+from optimize.estimate.devices import DEVICES
+from optimize.estimate.efficiency import Result, calibrate
+from optimize.estimate.estimate import Basis
+from optimize.estimate.layers import Layer, Precision, from_json
 from optimize.estimate.roofline import bounds, total
 
 NETWORKS = ("efficientnet_b0_small", "mobilenet_v1", "resnet18", "resnet50")
 """Of which a layer table lies here, at 224x224."""
-
-
-def device() -> Device:
-    """The device that the results are of."""
-    return DEVICES[_document()["device"]]
 
 
 def layers(network: str) -> tuple[Layer, ...]:
@@ -25,25 +21,24 @@ def layers(network: str) -> tuple[Layer, ...]:
 
 
 @cache
-def kinds() -> frozenset[Kind]:
-    """Of the layers that the results are of; the fit knows nothing of others."""
-    return frozenset(layer.kind for network in NETWORKS for layer in layers(network))
-
-
-@cache
-def calibration() -> Calibration:
+def basis() -> Basis:
     """The fit to all published results."""
-    return calibrate(results())
+    return Basis(
+        calibration=calibrate(results()),
+        device=DEVICES[_document()["device"]],
+        kinds=frozenset(layer.kind for network in NETWORKS for layer in layers(network)),
+    )
 
 
 def results() -> tuple[Result, ...]:
     """All published results, with the bound of each."""
     document = _document()
+    device = DEVICES[document["device"]]
     tables = {network: layers(network) for network in NETWORKS}
     found = []
     for row in document["results"]:
         source, network, precision, batch, milliseconds, copied = row
-        least = bounds(tables[network], device(), batch, Precision(precision))
+        least = bounds(tables[network], device, batch, Precision(precision))
         found.append(
             Result(
                 network=network,

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from optimize.estimate.devices import DEVICES, Device
-from optimize.estimate.estimate import Estimate, estimate
+from optimize.estimate.estimate import Estimate, Verdict, estimate
 from optimize.estimate.layers import Kind, Precision
 from optimize.estimate.network import Network
 from optimize.estimate.published import table
@@ -17,15 +17,7 @@ NORM = replace(LAYER, name="norm", kind=Kind.NORM, macs=0)
 
 def make(device: Device = DEVICES["t4"], batch: int = 32) -> Estimate:
     network = Network(name="two", taken=(1, 3, 8, 8), layers=(LAYER, HEAVY, NORM))
-    return estimate(
-        network,
-        device,
-        Precision.INT8,
-        batch,
-        table.calibration(),
-        fitted_on=table.device(),
-        known=table.kinds(),
-    )
+    return estimate(network, device, Precision.INT8, batch, table.basis())
 
 
 def test_an_estimate_lies_above_its_bound_and_within_its_interval() -> None:
@@ -35,16 +27,8 @@ def test_an_estimate_lies_above_its_bound_and_within_its_interval() -> None:
 
 def test_the_interval_does_not_reach_below_the_bound() -> None:
     network = Network(name="one", taken=(1, 3, 8, 8), layers=(replace(LAYER, macs=10**12),))
-    found = estimate(
-        network,
-        DEVICES["t4"],
-        Precision.INT8,
-        1,
-        table.calibration(),
-        fitted_on=table.device(),
-        known=table.kinds(),
-    )
-    assert found.ms / table.calibration().factor < found.bound_ms
+    found = estimate(network, DEVICES["t4"], Precision.INT8, 1, table.basis())
+    assert found.ms / table.basis().calibration.factor < found.bound_ms
     assert found.low_ms == found.bound_ms
 
 
@@ -73,15 +57,15 @@ def test_only_the_t4_is_where_the_fit_was_made() -> None:
 @pytest.mark.parametrize(
     ("ends", "says"),
     [
-        ((1.0, 1.5, 2.0), "fits, at the interval's upper end too"),
-        ((1.0, 1.5, 9.0), "open"),
-        ((1.0, 4.0, 9.0), "does not fit"),
-        ((3.5, 4.0, 9.0), "cannot fit: the bound alone"),
+        ((1.0, 1.5, 2.0), Verdict.FITS),
+        ((1.0, 1.5, 9.0), Verdict.OPEN),
+        ((1.0, 4.0, 9.0), Verdict.TOO_SLOW),
+        ((3.5, 4.0, 9.0), Verdict.IMPOSSIBLE),
     ],
 )
 def test_a_limit_is_held_as_surely_as_the_interval_tells(
-    ends: tuple[float, float, float], says: str
+    ends: tuple[float, float, float], says: Verdict
 ) -> None:
     bound, low, high = ends
     found = replace(make(), bound_ms=bound, low_ms=low, high_ms=high)
-    assert found.verdict(3.0).startswith(says)
+    assert found.verdict(3.0) is says

@@ -27,7 +27,18 @@ def test_of_a_bundle_the_float32_variant_is_taken(make_bundle: Callable[..., Pat
     assert read_network(str(folder)).layers == read_network(str(folder / "float32.onnx")).layers
 
 
-def test_what_is_left_of_an_exporters_arithmetic_on_shapes_is_folded() -> None:
+def test_an_exporters_arithmetic_on_shapes_is_no_layer() -> None:
+    nodes = [
+        conv("x", "w", "a"),
+        ("Shape", ("x",), "shape", {}),
+        ("Relu", ("a",), "b", {}),
+        ("Reshape", ("b", "shape"), "y", {}),
+    ]
+    found = network(make_proto(nodes, WEIGHTS), Path("raw.onnx"), "raw")
+    assert [layer.operators for layer in found.layers] == [("Conv", "Relu")]
+
+
+def test_what_only_simplifying_can_know_is_simplified() -> None:
     nodes = [
         ("Shape", ("x",), "s", {"end": 1}),
         ("ConstantOfShape", ("s",), "zeros", {}),

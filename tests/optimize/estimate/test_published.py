@@ -2,6 +2,8 @@
 
 import pytest
 
+from benchmarks.estimate import BACKBONES, backbone
+from benchmarks.setting import read_result
 from optimize.estimate.layers import Kind, Precision
 from optimize.estimate.published import table
 
@@ -24,12 +26,12 @@ def test_no_result_is_faster_than_its_bound() -> None:
 def test_every_layer_table_has_results() -> None:
     assert {result.network for result in table.results()} == set(table.NETWORKS)
     assert {result.precision for result in table.results()} == set(Precision)
-    assert Kind.DEPTHWISE in table.kinds()
-    assert Kind.NORM not in table.kinds()
+    assert Kind.DEPTHWISE in table.basis().kinds
+    assert Kind.NORM not in table.basis().kinds
 
 
 def test_the_fit_comes_out_the_same_everywhere() -> None:
-    found = table.calibration()
+    found = table.basis().calibration
     assert found.efficiency.per_layer * 1e6 == pytest.approx(21.0, abs=0.5)
     assert found.efficiency.slowdown == pytest.approx(1.248, abs=0.02)
     assert found.efficiency.per_copied_image * 1e6 == pytest.approx(260, abs=5)
@@ -37,7 +39,16 @@ def test_the_fit_comes_out_the_same_everywhere() -> None:
     assert found.network_error == pytest.approx(1.34, abs=0.02)
 
 
+def test_the_page_shows_what_the_code_estimates() -> None:
+    shown = {row["network"]: row for row in read_result("estimate")["backbones"]}
+    for model in BACKBONES:
+        made = backbone(model, Precision.INT8)
+        told = shown[model][Precision.INT8]
+        assert told["estimate_ms"] == pytest.approx(made.ms, rel=2e-3)
+        assert told["bound_ms"] == pytest.approx(made.bound_ms, rel=5e-3)
+
+
 def test_the_interval_holds_at_least_its_share_of_left_out_results() -> None:
-    found = table.calibration()
+    found = table.basis().calibration
     held = [1 / found.factor <= ratio <= found.factor for ratio in found.without_network]
     assert sum(held) / len(held) >= 0.9
