@@ -8,10 +8,10 @@ from typing import Final
 
 from benchmarks.setting import RESULTS, write_result
 from optimize.estimate.efficiency import fit
-from optimize.estimate.estimate import Estimate, estimate
 from optimize.estimate.layers import Precision, from_json
 from optimize.estimate.network import Network
 from optimize.estimate.published import table
+from optimize.estimate.reckoning import Estimate, estimate
 from optimize.estimate.roofline import bounds, total
 from optimize.estimate.statement import fit_values
 

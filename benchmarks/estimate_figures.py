@@ -69,9 +69,10 @@ def _fit(made: dict[str, Any]) -> Iterator[str]:
     odd = made["resnet18_fp16_batch_32"]
     yield ""
     yield (
-        f"ResNet-18, FP16, batch 32, is also said to take {odd['published_ms']:.1f} ms. It is not in the "
-        f"fit, since neither its source nor its harness is known: the fit says "
-        f"{odd['predicted_ms']:.1f} ms, and {odd['predicted_with_copies_ms']:.1f} with the frames copied."
+        f"ResNet-18, FP16, batch 32, is also said to take {odd['published_ms']:.1f} ms. It is not in "
+        "the fit, since neither its source nor its harness is known: the fit says "
+        f"{odd['predicted_ms']:.1f} ms, and {odd['predicted_with_copies_ms']:.1f} with the frames "
+        "copied."
     )
 
 

@@ -5,10 +5,10 @@ import json
 
 from optimize.cli.arguments import positive
 from optimize.estimate.devices import DEVICES
-from optimize.estimate.estimate import estimate
 from optimize.estimate.layers import Precision
 from optimize.estimate.network import read_network
 from optimize.estimate.published import table
+from optimize.estimate.reckoning import estimate
 from optimize.estimate.statement import as_values, in_words
 
 NAME = "estimate"

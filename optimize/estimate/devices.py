@@ -1,7 +1,8 @@
 """Devices as their makers describe them.
 
 Peaks are of dense matrices: where a data sheet gives a figure with structured sparsity, half of it
-stands here. A peak is reached by no network; `efficiency` says how near published results come.
+stands here. float32 is what the name says, without TF32. A peak is reached by no network; `efficiency`
+says how near published results come.
 """
 
 from dataclasses import dataclass

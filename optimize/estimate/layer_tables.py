@@ -6,9 +6,9 @@ Text from values; prints nothing.
 from collections.abc import Mapping, Sequence
 
 from optimize.estimate.devices import Device
-from optimize.estimate.estimate import Estimate
 from optimize.estimate.layers import Layer, Precision
 from optimize.estimate.network import Network
+from optimize.estimate.reckoning import Estimate
 from optimize.estimate.roofline import Bound, bounds, total
 from optimize.report import columns
 

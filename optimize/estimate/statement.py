@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from optimize.estimate.efficiency import COVERAGE, Calibration
-from optimize.estimate.estimate import Cost, Estimate, Verdict
 from optimize.estimate.layer_tables import costliest, shape
+from optimize.estimate.reckoning import Cost, Estimate, Verdict
 from optimize.report import columns
 
 _VERDICTS = {
@@ -17,6 +17,8 @@ _VERDICTS = {
     Verdict.TOO_SLOW: "missed, at the interval's lower end too",
     Verdict.IMPOSSIBLE: "impossible: the bound alone is above it",
 }
+_WORTH_SAYING = 0.1
+"""Share of the bound in cached layers."""
 
 
 def in_words(
@@ -83,6 +85,7 @@ def as_values(
                 "high_ms": e.high_ms,
                 "verdict": e.verdict(limit_ms),
                 "untried_share": e.untried,
+                "cached_share": e.cached,
                 "layers": [_layer_values(cost, e) for cost in e.costs],
             }
             for e in estimates
@@ -130,6 +133,11 @@ def _caveats(first: Estimate, calibration: Calibration) -> list[str]:
         lines.append(
             f"{first.untried:.0%} of it is in kinds of layers that none of those networks has, and less "
             "certain than the interval says."
+        )
+    if first.cached >= _WORTH_SAYING and device.l2:
+        lines.append(
+            f"{first.cached:.0%} of the bound at {first.precision} is in layers that move no more than "
+            f"the {device.l2 >> 20} MiB of its last cache: there an engine may be faster than the bound."
         )
     if first.network.unknown:
         lines.append(

@@ -7,8 +7,8 @@ from typing import Any
 
 from optimize.estimate.devices import DEVICES
 from optimize.estimate.efficiency import Result, calibrate
-from optimize.estimate.estimate import Basis
 from optimize.estimate.layers import Layer, Precision, from_json
+from optimize.estimate.reckoning import Basis
 from optimize.estimate.roofline import bounds, total
 
 NETWORKS = ("efficientnet_b0_small", "mobilenet_v1", "resnet18", "resnet50")

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from optimize.estimate.devices import DEVICES, Device
-from optimize.estimate.estimate import Estimate, Verdict, estimate
 from optimize.estimate.layers import Kind, Precision
 from optimize.estimate.network import Network
 from optimize.estimate.published import table
+from optimize.estimate.reckoning import Estimate, Verdict, estimate
 from tests.optimize.estimate.test_layers import LAYER
 
 HEAVY = replace(LAYER, name="heavy", macs=10**9)
@@ -47,6 +47,16 @@ def test_kinds_that_the_fit_has_not_seen_are_told() -> None:
     norm = found.costs[-1].seconds / sum(cost.seconds for cost in found.costs)
     assert found.untried == pytest.approx(norm)
     assert 0 < norm < 1
+
+
+def test_what_the_last_cache_holds_is_told() -> None:
+    small = replace(HEAVY, macs=0, reads=10**6, writes=10**6)
+    network = Network(name="one", taken=(1, 3, 8, 8), layers=(small,))
+    found = [
+        estimate(network, DEVICES["t4"], Precision.INT8, batch, table.basis()).cached
+        for batch in (1, 32)
+    ]
+    assert found == [1.0, 0.0]  # 2 MB of 4 MiB, then 64
 
 
 def test_only_the_t4_is_where_the_fit_was_made() -> None:

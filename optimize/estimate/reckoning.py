@@ -54,7 +54,7 @@ class Estimate:
     precision: Precision
     batch: int
     bound_ms: float
-    """No implementation that moves each activation once is faster."""
+    """What no engine undercuts that moves each activation to memory and back once."""
     ms: float
     low_ms: float
     """Lower end of the interval, never below the bound."""
@@ -65,6 +65,8 @@ class Estimate:
     """Whether the fit was made on results of this device."""
     untried: float
     """Share of the estimate in kinds of layers that no result of the fit has."""
+    cached: float
+    """Share of the bound in layers that move no more than the last cache holds."""
 
     def dominating(self, count: int) -> tuple[Cost, ...]:
         """The layers that cost most, the costliest first."""
@@ -105,4 +107,11 @@ def estimate(
         costs=costs,
         fitted_here=device == basis.device,
         untried=untried / seconds,
+        cached=_cached(least, device) / total(least),
     )
+
+
+def _cached(least: tuple[Bound, ...], device: Device) -> float:
+    """Seconds of those that are bound by memory and yet need not go there."""
+    held = (device.l2 or 0) / device.bandwidth
+    return sum(bound.memory for bound in least if bound.compute < bound.memory <= held)
