@@ -97,9 +97,12 @@ def network(proto: onnx.ModelProto, path: Path, name: str) -> Network:
 
 
 def _for_one(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy, weights and all, whose batch is one where it was free."""
+    """A copy, weights and all, whose batch is one where it was free and that knows of no other."""
     copy = onnx.ModelProto()
     copy.CopyFrom(proto)
+    del copy.graph.value_info[:]
+    for value in copy.graph.output:
+        value.type.tensor_type.ClearField("shape")
     _fix_batch(copy)
     return copy
 
