@@ -219,15 +219,15 @@ class _Fusion:
         )
         read = [self._tensors[name] for name in group.external]
         # Of a branching operator such as Split every output is written.
-        written = [self._tensors[name] for name in group.nodes[-1].output if name in self._tensors]
+        written = [self._tensors[name] for name in group.nodes[-1].output if name]
         frames = sum(math.prod(t.shape) for t in (*read, *written) if _is_frames(t))
         return Layer(
             name=anchor.name or anchor.output[0],
             kind=self._kind(anchor),
             operators=tuple(node.op_type for node in group.nodes),
-            precision=self._precision(anchor, group),
+            precision=self._precision(anchor, group.nodes[-1]),
             taken=self._of_one(self._tensors[(*anchor.input, *anchor.output)[0]].shape),
-            given=self._of_one(self._tensors[group.nodes[-1].output[0]].shape),
+            given=self._of_one(written[0].shape),
             macs=self._macs(anchor) // self._batch,
             weights=sum(_weights(self._tensors[name]) for name in constants),
             reads=sum(math.prod(t.shape) for t in read if not _is_frames(t)) // self._batch,
@@ -264,11 +264,11 @@ class _Fusion:
         transposed = any(a.name == "transA" and a.i for a in node.attribute)
         return given * first[-2 if transposed else -1]
 
-    def _precision(self, anchor: onnx.NodeProto, group: _Group) -> Precision:
+    def _precision(self, anchor: onnx.NodeProto, last: onnx.NodeProto) -> Precision:
         """Int8 where all that it computes with was dequantised; without weights, its result too."""
         heavy = anchor.op_type in _CONVOLUTIONS | _PRODUCTS
         used = anchor.input[:2] if heavy else [n for n in anchor.input if n not in self._constants]
-        result = group.nodes[-1].output[0]
+        result = next(name for name in last.output if name)
         if used and all(map(self._is_eight_bit, used)) and (heavy or result in self._quantised):
             return Precision.INT8
         element = self._tensors[result].element

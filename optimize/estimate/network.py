@@ -93,7 +93,10 @@ def network(proto: onnx.ModelProto, path: Path, name: str) -> Network:
             "export it with fixed sizes, without control flow"
         )
     dims = [dim.dim_value for dim in _inputs(with_shapes)[0].type.tensor_type.shape.dim]
-    return Network(name=name, taken=(1, *dims[1:]), layers=fuse(with_shapes.graph))
+    layers = fuse(with_shapes.graph)
+    if not layers:
+        raise ModelError(f"{path} computes nothing of its input: there is no layer to estimate")
+    return Network(name=name, taken=(1, *dims[1:]), layers=layers)
 
 
 def _for_one(proto: onnx.ModelProto) -> onnx.ModelProto:
@@ -135,7 +138,7 @@ def _infer(path: Path, proto: onnx.ModelProto) -> onnx.ModelProto:
         return onnx.shape_inference.infer_shapes(bare, data_prop=True, strict_mode=True)
     except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError) as exc:
         reason = " ".join(str(exc).split())
-        raise ModelError(f"{path}: its shapes contradict each other: {reason}") from exc
+        raise ModelError(f"{path}: its shapes cannot be inferred: {reason}") from exc
 
 
 def _inputs(proto: onnx.ModelProto) -> list[onnx.ValueInfoProto]:

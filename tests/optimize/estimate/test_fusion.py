@@ -167,6 +167,14 @@ def test_an_operator_that_is_not_known_is_counted_as_traffic_and_named() -> None
     assert (found.macs, found.layers[0].reads, found.layers[0].writes) == (0, 8 * PLANE, 8 * PLANE)
 
 
+def test_a_result_that_nobody_asked_for_is_not_written() -> None:
+    weights = {"w": (1, 12, 8), "r": (1, 12, 3)}
+    proto = make_proto([("LSTM", ("x", "w", "r"), "y", {"hidden_size": 3})], weights, (5, 1, 8))
+    proto.graph.node[0].output[:] = ["", "y"]
+    (layer,) = layers(proto)
+    assert (layer.kind, layer.given[1:]) == (Kind.UNKNOWN, (1, 3))
+
+
 def test_counts_are_per_image_whatever_batch_the_file_is_fixed_to() -> None:
     nodes: list[Node] = [conv("x", "w", "a"), ("Relu", ("a",), "y", {})]
     weights = {"w": (8, 8, 1, 1)}

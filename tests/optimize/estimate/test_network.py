@@ -63,7 +63,7 @@ def test_an_open_image_size_is_refused(taken: tuple[int | str, ...], says: str) 
 
 
 def test_shapes_that_contradict_each_other_are_refused() -> None:
-    with pytest.raises(ModelError, match=r"m\.onnx: its shapes contradict each other"):
+    with pytest.raises(ModelError, match=r"m\.onnx: its shapes cannot be inferred"):
         network(make_proto([("Add", ("x", "w"), "y", {})], {"w": (5, 16)}), Path("m.onnx"), "m")
 
 
@@ -71,6 +71,11 @@ def test_a_shape_that_hangs_on_values_is_refused() -> None:
     nodes = [("NonZero", ("x",), "where", {}), ("Cast", ("where",), "y", {"to": TensorProto.FLOAT})]
     with pytest.raises(ModelError, match="the shape of `where` cannot be known without running it"):
         network(make_proto(nodes, {}), Path("m.onnx"), "m")
+
+
+def test_a_model_that_only_renames_its_input_is_refused() -> None:
+    with pytest.raises(ModelError, match="there is no layer to estimate"):
+        network(make_proto([("Identity", ("x",), "y", {})], {}), Path("m.onnx"), "m")
 
 
 def test_a_model_without_input_is_refused() -> None:
