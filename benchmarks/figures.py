@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from benchmarks import contract_figures, training_figures
+from benchmarks import contract_figures, estimate_figures, training_figures
 from benchmarks.setting import read_result
 from edge_runtime.bundle import open_bundle
 
@@ -70,6 +70,7 @@ def readme_figures() -> str:
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "README.md": readme_figures,
     "docs/verdict-contract.md": contract_figures.figures,
+    "docs/estimate.md": estimate_figures.figures,
     "docs/transfer-learning.md": training_figures.transfer,
     "docs/training-plan.md": training_figures.plan,
 }

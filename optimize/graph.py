@@ -45,6 +45,13 @@ class FloatModel:
         return len(self.proto.graph.node)
 
 
+def read_graph(path: Path) -> onnx.ModelProto:
+    """Any ONNX file of whatever form, weights and all; raises ModelError."""
+    proto = _parse(path, _read(path))
+    _load_external_data(path, proto)
+    return proto
+
+
 def read_model(path: Path) -> FloatModel:
     """Read and check an ONNX file as `train export` writes it; raises ModelError."""
     data = _read(path)

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from edge_runtime.cli.program import Program
-from optimize.cli import bench, build, calibrate, compare, inspect
+from optimize.cli import bench, build, calibrate, compare, estimate, inspect
 
 _EPILOG = """\
 examples:
@@ -13,6 +13,7 @@ examples:
   optimize inspect bundles/weld-seam/1.0.0
   optimize bench bundles/weld-seam/1.0.0
   optimize compare demo:float32 demo:int8 --images data/new
+  optimize estimate model.onnx --device t4
 
 exit codes: 0 done, 1 other, 2 usage, 3 bundle, 5 engine, 8 model, 9 calibration or validation images,
 10 gate failed, 11 bundle cannot be written, 20 data set, 130 interrupted
@@ -22,7 +23,7 @@ PROGRAM = Program(
     name="optimize",
     description="Turn a float ONNX model into a bundle that may go on the line.",
     epilog=_EPILOG,
-    commands=(build, calibrate, inspect, bench, compare),
+    commands=(build, calibrate, inspect, bench, compare, estimate),
 )
 
 

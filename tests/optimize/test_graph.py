@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edge_runtime.contracts.manifest import MODEL_SPEC_KEY, ModelSpec
 from optimize import graph
 from optimize.errors import ModelError
-from optimize.graph import FloatModel, read_model, simplify
+from optimize.graph import FloatModel, read_graph, read_model, simplify
 from tests.optimize.tiny_network import make_proto
 
 Damage = Callable[[onnx.ModelProto], None]
@@ -212,6 +212,17 @@ def test_a_model_cut_short_anywhere_is_refused_and_never_crashes(
 
 def save_with_weights_beside(proto: onnx.ModelProto, path: Path) -> None:
     onnx.save(proto, path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+
+
+def test_a_graph_of_any_form_is_read_but_not_half_of_one(tmp_path: Path) -> None:
+    node = helper.make_node("Relu", ["x"], ["y"])
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 2]) for name in "xy"]
+    path = tmp_path / "theirs.onnx"
+    onnx.save(helper.make_model(helper.make_graph([node], "g", ends[:1], ends[1:])), path)
+    assert [node.op_type for node in read_graph(path).graph.node] == ["Relu"]
+    path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(ModelError, match="not an ONNX file"):
+        read_graph(path)
 
 
 def test_weights_beside_the_model_are_read(tmp_path: Path, proto: onnx.ModelProto) -> None:
