@@ -5,6 +5,7 @@ code, a fault of ours is a traceback.
 """
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -69,3 +70,8 @@ class Program:
         except KeyboardInterrupt:
             print(f"{self.name}: {self.on_interrupt}", file=sys.stderr)
             return 130
+        except BrokenPipeError:
+            # Whoever read, `head` or a pager, has seen enough. Python would complain once more on
+            # flushing at its end, so the rest goes nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 141

@@ -7,7 +7,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from optimize.calibrate import Method, observe
+from optimize.calibration.observation import observe
+from optimize.calibration.ranges import Method
 from optimize.estimate.layers import Kind, Layer, Precision
 from optimize.estimate.network import network
 from optimize.graph import FloatModel
