@@ -25,8 +25,11 @@ try:
 except ImportError as exc:
     raise EngineError(
         "the engine tensorrt is not installed: pip install 'edge-inspect[tensorrt]' on a machine with "
-        "an NVIDIA GPU, or choose the engine onnxruntime or openvino"
+        "an NVIDIA GPU; the engines onnxruntime and openvino run on any"
     ) from exc
+
+VERSION: str = trt.__version__
+"""Of the library: a plan is loaded by the version that built it and by no other."""
 
 
 class TensorRtEngine:
@@ -55,7 +58,7 @@ class TensorRtEngine:
                     plans,
                     device=facts.name,
                     compute_capability=facts.compute_capability,
-                    tensorrt=trt.__version__,
+                    tensorrt=VERSION,
                 )
                 self._loaded = _LoadedPlan(plan, memory, spec)
         except BaseException:
@@ -72,7 +75,7 @@ class TensorRtEngine:
 
     @property
     def name(self) -> str:
-        return f"tensorrt {trt.__version__}"
+        return f"tensorrt {VERSION}"
 
     def infer(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         check_batch(batch, self._spec)
@@ -102,7 +105,7 @@ class _LoadedPlan:
         self._runtime = trt.Runtime(self._logger)
         self._engine = self._runtime.deserialize_cuda_engine(_checked_bytes(plan))
         if self._engine is None:
-            raise EngineError(f"TensorRT {trt.__version__} refuses {plan.file}: {REBUILD}")
+            raise EngineError(f"TensorRT {VERSION} refuses {plan.file}: {REBUILD}")
         self._frames, self._logits = self._find_tensors(plan, spec)
         profile = self._engine.get_tensor_profile_shape(self._frames, 0)
         self.largest = int(profile[2][0])

@@ -144,7 +144,7 @@ def test_without_the_library_one_line_says_what_to_install_or_to_choose(
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     monkeypatch.delitem(sys.modules, "edge_runtime.engines.tensorrt", raising=False)
     with pytest.raises(
-        EngineError, match=r"edge-inspect\[tensorrt\].*or choose the engine"
+        EngineError, match=r"edge-inspect\[tensorrt\].*the engines onnxruntime"
     ) as caught:
         open_engine("tensorrt", model_of(bundle), bundle.manifest.model, 1)
     assert "\n" not in str(caught.value)

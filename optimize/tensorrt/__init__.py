@@ -1,0 +1,1 @@
+"""What TensorRT is given and what it is held to: files, plans, validation on the device."""
