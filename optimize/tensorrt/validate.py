@@ -37,7 +37,7 @@ from optimize.tensorrt.workbench import Workbench
 REFERENCE = "float32"
 _REFERENCE_ENGINE = "onnxruntime"
 SAMPLES = 3000
-"""Batches of every size that are timed unless asked otherwise."""
+"""Batches of every size that are timed unless asked otherwise; 20 at least."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
