@@ -82,7 +82,9 @@ class DeviceRunner:
             with memory.current():
                 self._copies = memory.stream()
                 self._compute = memory.stream()
-                self._slots = tuple(self._make_slot(prepare) for _ in range(_SLOTS))
+                self._slots: tuple[_Slot, ...] = tuple(
+                    self._make_slot(prepare) for _ in range(_SLOTS)
+                )
         except BaseException:
             memory.close()
             raise
@@ -106,6 +108,9 @@ class DeviceRunner:
 
     def close(self) -> None:
         """Release the device; safe to call twice."""
+        # Some libraries free a buffer with its last reference, which must not outlive the device.
+        self._slots = ()
+        self._waiting.clear()
         self._memory.close()
 
     def _send(self, slot: _Slot, frames: Bytes, size: int) -> None:

@@ -1,4 +1,7 @@
-"""Every device memory keeps the same promises, the host-memory fake included."""
+"""Every device memory keeps the same promises, the host-memory fake included.
+
+Where there is no GPU, the adapter of cuda-python runs on a stand-in for the CUDA runtime.
+"""
 
 import ctypes
 from collections.abc import Callable, Iterator
@@ -9,21 +12,43 @@ import pytest
 
 from edge_runtime.engines.device_memory.base import DeviceMemory
 from edge_runtime.engines.device_memory.catalogue import MEMORIES, open_memory
+from edge_runtime.engines.device_runner import DeviceRunner
 from edge_runtime.errors import EngineError
+from tests.stand_in_cudart import StandInCudart
 
 SIZE = 4096
 GPU = [name for name in MEMORIES if name != "host"]
+STAND_IN = "cuda-python on a stand-in"
+
+
+def stand_in_cudart(monkeypatch: pytest.MonkeyPatch) -> StandInCudart:
+    cuda_python = pytest.importorskip(
+        "edge_runtime.engines.device_memory.cuda_python", exc_type=EngineError
+    )
+    stand_in = StandInCudart(cuda_python.cudart)
+    monkeypatch.setattr(cuda_python, "cudart", stand_in)
+    return stand_in
 
 
 @pytest.fixture(
-    params=["host", *(pytest.param(name, marks=pytest.mark.gpu) for name in sorted(GPU))]
+    params=[
+        "host",
+        STAND_IN,
+        *(pytest.param(name, marks=pytest.mark.gpu) for name in sorted(GPU)),
+    ]
 )
-def memory(request: pytest.FixtureRequest) -> Iterator[DeviceMemory]:
+def memory(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[DeviceMemory]:
+    name = request.param
+    if name == STAND_IN:
+        stand_in_cudart(monkeypatch)
+        name = "cuda-python"
     try:
-        opened = open_memory(0, request.param)
+        opened = open_memory(0, name)
     except EngineError as exc:
-        assert request.param != "host"
-        pytest.skip(f"{request.param}: {exc}")
+        assert request.param in GPU
+        pytest.skip(f"{name}: {exc}")
     with closing(opened) as memory, memory.current():
         yield memory
 
@@ -128,6 +153,62 @@ def test_closing_twice_is_allowed_and_using_it_then_is_an_error(
 def test_an_unknown_memory_names_the_choices() -> None:
     with pytest.raises(EngineError, match="choose one of cuda-python, pycuda, host"):
         open_memory(0, "abacus")
+
+
+def test_a_call_that_the_runtime_refuses_is_one_line_with_its_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cudart = stand_in_cudart(monkeypatch)
+    with closing(open_memory(0, "cuda-python")) as memory, memory.current():
+        cudart.fail = "cudaMalloc"
+        with pytest.raises(EngineError, match=r"out of memory \(cudaErrorMemoryAllocation\)"):
+            memory.allocate(SIZE)
+        cudart.fail = ""
+
+
+def test_a_device_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in_cudart(monkeypatch)
+    with pytest.raises(EngineError, match="no CUDA device 1: this machine has 1, counted from 0"):
+        open_memory(1, "cuda-python")
+
+
+def test_all_that_was_given_out_is_released_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    cudart = stand_in_cudart(monkeypatch)
+    memory = open_memory(0, "cuda-python")
+    with memory.current():
+        stream = memory.stream()
+        stream.capture(lambda: None)
+        memory.allocate(SIZE), memory.pinned(SIZE), memory.event()
+    memory.close()
+    memory.close()
+    assert sorted(cudart.freed) == [
+        "cudaEventDestroy",
+        "cudaFree",
+        "cudaFreeHost",
+        "cudaGraphDestroy",
+        "cudaGraphExecDestroy",
+        "cudaStreamDestroy",
+    ]
+
+
+def test_batches_run_through_the_adapter(monkeypatch: pytest.MonkeyPatch) -> None:
+    cudart = stand_in_cudart(monkeypatch)
+
+    def prepare(size: int, frames: int, logits: int) -> Callable[[int], None]:
+        def compute() -> None:
+            seen = cudart.memory.view(frames, size * 4).reshape(size, 4)
+            sums = seen.sum(axis=1, dtype=np.float32)
+            cudart.memory.view(logits, size * 4)[:] = sums.view(np.uint8)
+
+        return lambda stream: cudart.memory.enqueue(stream, compute)
+
+    runner = DeviceRunner(open_memory(0, "cuda-python"), prepare, frame_bytes=4, classes=1, chunk=4)
+    for frames in (1, 3, 8, 11):
+        batch = np.random.default_rng(frames).integers(0, 256, (frames, 1, 1, 4), np.uint8)
+        np.testing.assert_array_equal(
+            runner.run(batch)[:, 0], batch.sum(axis=(1, 2, 3), dtype=np.float32)
+        )
+    runner.close()
 
 
 KERNEL = b"""

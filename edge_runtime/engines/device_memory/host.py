@@ -108,12 +108,18 @@ class _HostStream:
             self.put(mark.reach)
 
     def capture(self, work: Callable[[], None]) -> Graph:
-        steps: list[Callable[[], None]] = []
-        self._captured = steps
+        self.begin_capture()
         try:
             work()
         finally:
-            self._captured = None
+            graph = self.end_capture()
+        return graph
+
+    def begin_capture(self) -> None:
+        self._captured = []
+
+    def end_capture(self) -> Graph:
+        steps, self._captured = self._captured or [], None
         return _HostGraph(self, tuple(steps))
 
 

@@ -4,6 +4,8 @@ pycuda (2026.1) knows no CUDA graphs: what `capture` is given is enqueued anew a
 work at the price of a launch per kernel. Where that counts, take `cuda_python`.
 """
 
+import atexit
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -88,7 +90,7 @@ class PyCudaMemory:
                 compute_capability=f"{major}.{minor}",
                 cuda=f"{driver // 1000}.{driver % 1000 // 10}",
             )
-            self._context: Any = device.retain_primary_context()
+            self._context = _primary_context(index)
         self._device: list[Any] = []
         self._pinned: list[Bytes] = []
         self._streams: list[_PyCudaStream] = []
@@ -135,12 +137,11 @@ class PyCudaMemory:
         if self._closed:
             return
         with self.current(), _translated():
-            for stream in self._streams:
-                stream.stream.synchronize()
-            for allocation in self._device:
-                allocation.free()
             # Streams, events and pinned memory go with their last reference, within the context.
-            self._streams.clear()
+            while self._streams:
+                self._streams.pop().stream.synchronize()
+            while self._device:
+                self._device.pop().free()
             self._events.clear()
             self._pinned.clear()
         self._closed = True
@@ -148,6 +149,18 @@ class PyCudaMemory:
 
 _NON_BLOCKING = 1
 """CU_STREAM_NON_BLOCKING of cuda.h, for which pycuda has no name."""
+
+
+@functools.cache
+def _primary_context(index: int) -> Any:
+    """Retained once and until the process ends, as the CUDA runtime itself does.
+
+    pycuda (2026.1) cannot let go of it sooner without leaving it current on the thread, and its
+    destructor takes it for a context of its own.
+    """
+    context = cuda.Device(index).retain_primary_context()
+    atexit.register(context.detach)
+    return context
 
 
 @contextmanager
