@@ -5,7 +5,6 @@ manifest come in together (`package.amending`). Prints nothing: a `Watch` hears 
 """
 
 import hashlib
-import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -24,14 +23,15 @@ from edge_runtime.engines.base import InferenceEngine
 from edge_runtime.engines.catalogue import open_engine
 from edge_runtime.engines.plans import Plan
 from edge_runtime.errors import BundleError, EngineError
-from optimize import gates, latency, package
+from optimize import gates, latency
 from optimize.builder import Watch
 from optimize.comparison import Answers, answer
 from optimize.data.dataset import open_dataset
 from optimize.data.images import Fault, Image, read_images
 from optimize.data.manifest import Columns, Condition
-from optimize.errors import GateFailed, ModelError, PackageError, TooSlow
+from optimize.errors import GateFailed, ModelError, TooSlow
 from optimize.tensorrt.acceptance import Judgement, Limits, batch_limit, choose, judge
+from optimize.tensorrt.record import append, engine_record
 from optimize.tensorrt.workbench import Workbench
 
 REFERENCE = "float32"
@@ -118,7 +118,7 @@ def validate(order: Order, bench: Workbench, watch: Watch) -> DeviceRecord:
             chosen=chosen.precision,
             validated_at=datetime.now(UTC),
         )
-        _append(bundle, record, built)
+        append(bundle, record, {key: item.plan for key, item in built.items()})
     return record
 
 
@@ -149,7 +149,7 @@ def _build(
         except (ModelError, EngineError) as exc:
             watch.note(f"warning: no engine for {variant.precision}: {exc}")
             refused.append(
-                _record(variant.precision, None, 0, 0, (), Judgement(False, False, str(exc)))
+                engine_record(variant.precision, None, 0, 0, (), Judgement(False, False, str(exc)))
             )
             continue
         built[variant.precision] = _Engine(plan=plan, engine=engine)
@@ -234,62 +234,9 @@ def _judge(
         flips = len(gates.find_flips(answers.paths, answers.labels, before, after))
         found = judge(len(answers), flips, timed[precision], limits)
         kept = item.plan if found.passed else None
-        record = _record(precision, kept, len(answers), flips, timed[precision], found)
+        record = engine_record(precision, kept, len(answers), flips, timed[precision], found)
         judged.append((record, found))
     return judged
-
-
-def _record(
-    precision: str,
-    kept: Plan | None,
-    images: int,
-    flips: int,
-    timed: tuple[LatencyRecord, ...],
-    found: Judgement,
-) -> EngineRecord:
-    return EngineRecord(
-        precision=precision,
-        plan=_place(kept) if kept else None,
-        sha256=kept.sha256 if kept else None,
-        images=images,
-        flips=flips,
-        latency=timed,
-        passed=found.passed,
-        reason=found.reason,
-    )
-
-
-def _place(plan: Plan) -> str:
-    """Where a plan lies within the bundle: one folder per device and version."""
-    built_for = f"{plan.device}-sm{plan.compute_capability}-trt{plan.tensorrt}"
-    return f"plans/{re.sub(r'[^A-Za-z0-9.-]+', '-', built_for)}/{plan.file.name}"
-
-
-def _append(bundle: Bundle, record: DeviceRecord, built: Mapping[str, _Engine]) -> None:
-    """Put plans and record into the bundle, in the place of an earlier record of the same device."""
-    manifest = bundle.manifest
-    earlier = [device for device in manifest.devices if device.key == record.key]
-    gone = {engine.plan for device in earlier for engine in device.engines if engine.plan}
-    kept = {engine.plan: built[engine.precision].plan for engine in record.engines if engine.plan}
-    files = {name: digest for name, digest in manifest.files.items() if name not in gone}
-    files |= {place: plan.sha256 for place, plan in kept.items()}
-    amended = type(manifest).model_validate(
-        {
-            **{name: getattr(manifest, name) for name in type(manifest).model_fields},
-            "devices": (*(d for d in manifest.devices if d.key != record.key), record),
-            "files": dict(sorted(files.items())),
-        }
-    )
-    with package.amending(bundle.path) as folder:
-        if open_bundle(bundle.path).manifest != manifest:
-            raise PackageError(f"{bundle.path} was changed during the validation: try again")
-        for name in gone:
-            (folder / name).unlink(missing_ok=True)
-        for place, plan in kept.items():
-            target = folder / place
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(plan.file.read_bytes())
-        package.seal(folder, amended)
 
 
 def _failure(

@@ -82,17 +82,17 @@ class Genuine:
     """Packages side by side in one folder, importable by a process of their own."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
 
     def run(self, program: str, *arguments: str, stdin: str = "") -> str:
         """What `program` printed, run by this interpreter with the packages before all others."""
-        paths = [str(self._folder), str(ROOT)]
+        paths = [str(self.folder), str(ROOT)]
         done = subprocess.run(
             [sys.executable, "-c", program, *arguments],
             env={
                 **os.environ,
                 "PYTHONPATH": os.pathsep.join(paths),
-                "LD_LIBRARY_PATH": str(self._folder / "stub"),
+                "LD_LIBRARY_PATH": str(self.folder / "stub"),
             },
             input=stdin,
             capture_output=True,

@@ -4,6 +4,7 @@ None of this needs a GPU and none of it shows that anything runs on one: it show
 there, in the oldest versions that we allow and in the newest of both majors.
 """
 
+import ast
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -128,6 +129,23 @@ def test_all_that_is_used_of_pycuda_is_there() -> None:
         at = driver
         for name in use.chain:
             at = getattr(at, name)
+
+
+def test_torch_tensorrt_takes_what_the_crosscheck_gives_it(cache: Path) -> None:
+    """Read from its source and not imported: it needs a torch and a TensorRT of its own."""
+    found = uses((ROOT / "train" / "crosscheck.py").read_text(), {"torch_tensorrt": ()})
+    assert {use.chain for use in found} == {("Input",), ("compile",)}
+    package = fetch(cache, "torch-tensorrt==2.14.0").folder / "torch_tensorrt"
+    tree = ast.parse((package / "_compile.py").read_text())
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    taken = [argument.arg for argument in functions["compile"].args.args]
+    (compiled,) = (use for use in found if use.chain == ("compile",))
+    assert taken[0] == "module"
+    assert compiled.arguments == 1
+    assert set(compiled.keywords) <= set(taken)
+    (shapes,) = (use for use in found if use.chain == ("Input",))
+    documented = (package / "_Input.py").read_text()
+    assert all(f'kwargs["{keyword}"]' in documented for keyword in shapes.keywords)
 
 
 _BUILD = """

@@ -1,11 +1,12 @@
 """Validation from bundle to record, on a stand-in for device and library: its plans are ONNX files."""
 
 import json
+import random
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,16 +18,20 @@ from onnx import numpy_helper
 from edge_runtime.bundle import MANIFEST, open_bundle
 from edge_runtime.contracts.device import Clocks
 from edge_runtime.contracts.manifest import BundleManifest, ModelSpec, Variant
+from edge_runtime.engines.catalogue import open_engine
 from edge_runtime.engines.device_memory.base import DeviceFacts
+from edge_runtime.engines.device_memory.host import HostMemory
 from edge_runtime.engines.ort import OnnxRuntimeEngine
 from edge_runtime.engines.plans import Plan
 from edge_runtime.errors import BundleError, EngineError
 from optimize import package
 from optimize.cli.main import main
 from optimize.errors import GateFailed, ModelError, PackageError, TooSlow
+from optimize.tensorrt import plan, workbench
 from optimize.tensorrt.description import describe
 from optimize.tensorrt.nvidia_smi import DriverFacts
 from optimize.tensorrt.validate import Order, validate
+from tests.stand_in_tensorrt import engine_module
 from tests.tiny_bundle import BLUE, GREEN, RED, colour, png, write_bundle
 
 CLOCKS = Clocks(sm_mhz=1500, memory_mhz=5000)
@@ -323,3 +328,37 @@ def test_the_command_prints_the_record(
     assert "SM 1500 of ? MHz" in said
     assert "0 of 10 verdicts changed" in said
     assert f"recorded in {bundle}" in said
+
+
+def test_the_workbench_runs_the_engine_that_the_station_runs(
+    bundle: Path, parts: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The whole command and then the engine by name, with stand-ins for library, builder and GPU."""
+    engines, stand_in = engine_module(monkeypatch, HostMemory())
+
+    def open_memory(_index: int) -> HostMemory:
+        stand_in.memory = HostMemory(random.Random(0))
+        return stand_in.memory
+
+    monkeypatch.setattr(engines, "open_memory", open_memory)
+    monkeypatch.setattr(workbench, "open_memory", open_memory)
+    monkeypatch.setattr(plan, "build_plan", lambda model, _timings: model.read_bytes())
+    words = ["validate", str(bundle), "--validation", str(parts), "--samples", "20"]
+    assert main(words) == 0
+    assert "host memory, compute capability 0.0" in capsys.readouterr().out
+    opened = open_bundle(bundle)
+    variant = opened.variant(None, "tensorrt")
+    assert variant.precision == opened.manifest.devices[0].chosen
+    frames = np.stack([colour(*shade) for shade in (GREEN, RED, BLUE)])
+    model = opened.manifest.model
+    with (
+        closing(
+            open_engine("tensorrt", opened.model_file(variant), model, 1, opened.plans(variant))
+        ) as engine,
+        closing(OnnxRuntimeEngine(opened.model_file(variant), model)) as reference,
+    ):
+        np.testing.assert_allclose(engine.infer(frames), reference.infer(frames), atol=1e-5)
+    # And by the check that a station's operator runs: another TensorRT than the one it was built with.
+    stand_in.__version__ = engines.VERSION = "11.4.0.106"
+    with pytest.raises(EngineError, match=r"no TensorRT engine fits host memory .* 11\.4\.0\.106"):
+        open_engine("tensorrt", opened.model_file(variant), model, 1, opened.plans(variant))
