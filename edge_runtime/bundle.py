@@ -163,7 +163,9 @@ def _resolve(location: Path | str) -> Path:
         raise BundleError(f"{path} is a file: give the bundle's folder NAME/VERSION")
     if (path / MANIFEST).exists():
         return path
-    versions = sorted(manifest.parent for manifest in path.glob(f"*/{MANIFEST}"))
+    # A hidden one is what a killed `optimize` left half done.
+    folders = (manifest.parent for manifest in path.glob(f"*/{MANIFEST}"))
+    versions = sorted(folder for folder in folders if not folder.name.startswith("."))
     if len(versions) == 1:
         return versions[0]
     if versions:

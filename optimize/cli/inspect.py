@@ -5,6 +5,7 @@ from pathlib import Path
 
 from edge_runtime.bundle import open_bundle
 from optimize import report
+from optimize.tensorrt.description import describe
 
 NAME = "inspect"
 HELP = "show what is inside a bundle; every hash is checked on the way"
@@ -28,4 +29,6 @@ def run(arguments: argparse.Namespace) -> int:
     bundle = open_bundle(arguments.bundle)
     sizes = {file: Path(bundle.path, file).stat().st_size for file in bundle.manifest.files}
     print(report.describe(bundle.manifest, sizes))
+    for device in bundle.manifest.devices:
+        print(f"\n{describe(device)}")
     return 0

@@ -207,7 +207,7 @@ def _time(
             rows = latency.measure(
                 engines,
                 np.stack(frames),
-                threads=order.threads,
+                threads=1,  # one feeds the device, whatever the reference had
                 batches=[batch],
                 samples=count,
                 advanced=advanced,

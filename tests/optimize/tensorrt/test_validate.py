@@ -328,6 +328,8 @@ def test_the_command_prints_the_record(
     assert "SM 1500 of ? MHz" in said
     assert "0 of 10 verdicts changed" in said
     assert f"recorded in {bundle}" in said
+    assert main(["inspect", str(bundle)]) == 0
+    assert "L4, compute capability 7.5" in capsys.readouterr().out
 
 
 def test_the_workbench_runs_the_engine_that_the_station_runs(
