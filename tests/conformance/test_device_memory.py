@@ -3,7 +3,6 @@
 Where there is no GPU, the adapter of cuda-python runs on a stand-in for the CUDA runtime.
 """
 
-import ctypes
 from collections.abc import Callable, Iterator
 from contextlib import closing
 
@@ -14,6 +13,7 @@ from edge_runtime.engines.device_memory.base import DeviceMemory
 from edge_runtime.engines.device_memory.catalogue import MEMORIES, open_memory
 from edge_runtime.engines.device_runner import DeviceRunner
 from edge_runtime.errors import EngineError
+from tests.cuda_kernel import CLASSES, answer, compile_kernel, load_kernel
 from tests.stand_in_cudart import StandInCudart
 
 SIZE = 4096
@@ -211,76 +211,34 @@ def test_batches_run_through_the_adapter(monkeypatch: pytest.MonkeyPatch) -> Non
     runner.close()
 
 
-KERNEL = b"""
-extern "C" __global__ void double_it(unsigned char *bytes, int count) {
-    int i = blockIdx.x * blockDim.x + threadIdx.x;
-    if (i < count) bytes[i] = 2 * bytes[i];
-}
-"""
-
-
-def compile_kernel() -> bytes:
-    """PTX of the stand-in kernel; needs the compiler library and no GPU."""
-    nvrtc = pytest.importorskip("cuda.bindings.nvrtc")
-    try:
-        error, program = nvrtc.nvrtcCreateProgram(KERNEL, b"double.cu", 0, [], [])
-    except RuntimeError as exc:
-        pytest.skip(f"no NVRTC library: {exc}")
-    assert error == nvrtc.nvrtcResult.NVRTC_SUCCESS
-    (error,) = nvrtc.nvrtcCompileProgram(program, 1, [b"--gpu-architecture=compute_75"])
-    assert error == nvrtc.nvrtcResult.NVRTC_SUCCESS
-    error, size = nvrtc.nvrtcGetPTXSize(program)
-    ptx = b" " * size
-    (error,) = nvrtc.nvrtcGetPTX(program, ptx)
-    assert error == nvrtc.nvrtcResult.NVRTC_SUCCESS
-    return ptx
-
-
 def test_the_stand_in_kernel_compiles() -> None:
-    assert b".entry double_it" in compile_kernel()
-
-
-def load_kernel() -> Callable[[int, int, int], None]:
-    """Launches the kernel: `launch(stream_handle, address, count)`; the device must be current."""
-    from cuda.bindings import driver
-
-    error, module = driver.cuModuleLoadData(compile_kernel())
-    assert error == driver.CUresult.CUDA_SUCCESS
-    error, function = driver.cuModuleGetFunction(module, b"double_it")
-    assert error == driver.CUresult.CUDA_SUCCESS
-
-    def launch(stream: int, address: int, count: int) -> None:
-        values, kinds = (address, count), (ctypes.c_void_p, ctypes.c_int)
-        blocks = (count + 255) // 256
-        (error,) = driver.cuLaunchKernel(
-            function, blocks, 1, 1, 256, 1, 1, 0, stream, (values, kinds), 0
-        )
-        assert error == driver.CUresult.CUDA_SUCCESS
-
-    return launch
+    assert b".entry answer" in compile_kernel()
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", sorted(GPU))
 def test_a_kernel_between_the_copies_runs_in_the_graph(name: str) -> None:
+    frames, frame = 300, 12
     try:
         opened = open_memory(0, name)
     except EngineError as exc:
         pytest.skip(f"{name}: {exc}")
     with closing(opened) as memory, memory.current():
-        double = load_kernel()
-        stream, event, address = memory.stream(), memory.event(), memory.allocate(SIZE)
-        sent, received = memory.pinned(SIZE), memory.pinned(SIZE)
+        launch = load_kernel()
+        stream, event = memory.stream(), memory.event()
+        source, target = memory.allocate(frames * frame), memory.allocate(frames * CLASSES * 4)
+        sent, received = memory.pinned(frames * frame), memory.pinned(frames * CLASSES * 4)
 
         def work() -> None:
-            stream.upload(address, sent)
-            double(stream.handle, address, SIZE)
-            stream.download(received, address)
+            stream.upload(source, sent)
+            launch(stream.handle, source, target, frames, frame)
+            stream.download(received, target)
 
         graph = stream.capture(work)
         for seed in range(3):
-            sent[:] = numbers(seed)
+            sent[:] = np.random.default_rng(seed).integers(0, 256, len(sent), np.uint8)
             graph.launch()
             stream.record(event)
             event.synchronize()
-            np.testing.assert_array_equal(received, numbers(seed) * 2)
+            expected = answer(sent.reshape(frames, frame))
+            np.testing.assert_array_equal(received.view(np.float32), expected.reshape(-1))

@@ -9,16 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_runtime.engines.device_memory.base import Event
+from edge_runtime.engines.device_memory.catalogue import open_memory
 from edge_runtime.engines.device_memory.host import HostMemory
 from edge_runtime.engines.device_runner import DeviceRunner, Enqueue, cut, graph_sizes
 from edge_runtime.errors import EngineError
+from tests.cuda_kernel import CLASSES, answer, load_kernel
 
-FRAME, CLASSES = 12, 3
-
-
-def answer(frames: np.ndarray) -> np.ndarray:
-    """What the stand-in model says of frames (N, FRAME) uint8: three sums, (N, CLASSES) float32."""
-    return frames.reshape(len(frames), CLASSES, -1).sum(axis=2).astype(np.float32)
+FRAME = 12
 
 
 def stand_in(memory: HostMemory) -> Callable[[int, int, int], Enqueue]:
@@ -204,3 +201,24 @@ def test_pageable_memory_and_copies_out_of_bounds_are_refused() -> None:
         stream.upload(address, np.zeros(8, np.uint8))
     with pytest.raises(EngineError, match=r"9 bytes at .* out of bounds: 8 bytes"):
         stream.upload(address, memory.pinned(9))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ["cuda-python", "pycuda"])
+def test_on_a_gpu_every_frame_is_answered_by_its_own_bytes(name: str) -> None:
+    frame = 96 * 96 * 3
+    try:
+        memory = open_memory(0, name)
+    except EngineError as exc:
+        pytest.skip(f"{name}: {exc}")
+    with memory.current():
+        launch = load_kernel()
+
+    def prepare(size: int, frames: int, logits: int) -> Enqueue:
+        return lambda stream: launch(stream, frames, logits, size, frame)
+
+    device = DeviceRunner(memory, prepare, frame_bytes=frame, classes=CLASSES, chunk=8)
+    for seed, size in enumerate([1, 3, 8, 9, 32, 64, 50, 7, 64] * 20):
+        frames = np.random.default_rng(seed).integers(0, 256, (size, 96, 96, 3), np.uint8)
+        np.testing.assert_allclose(device.run(frames), answer(frames), rtol=1e-6)
+    device.close()
