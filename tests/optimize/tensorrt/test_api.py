@@ -201,7 +201,12 @@ print((folder / "cache" / "timings").read_bytes().decode())
 
 @pytest.mark.parametrize(
     ("tensorrt", "polygraphy"),
-    [("10.1.0", "0.49.20"), ("10.16.1.11", "0.53.6"), ("11.4.0.106", "0.53.6")],
+    [
+        ("10.1.0", "0.50.3"),
+        ("10.16.1.11", "0.53.6"),
+        ("11.4.0.106", "0.50.3"),
+        ("11.4.0.106", "0.53.6"),
+    ],
 )
 def test_the_build_goes_through_polygraphy_with_nothing_but_names_that_are_there(
     cache: Path, tmp_path: Path, tensorrt: str, polygraphy: str
@@ -211,3 +216,11 @@ def test_the_build_goes_through_polygraphy_with_nothing_but_names_that_are_there
     assert SIDE == 32
     genuine = fetch(cache, f"tensorrt-cu12-bindings=={tensorrt}", f"polygraphy=={polygraphy}")
     assert genuine.run(_BUILD, str(tmp_path)).strip() == "timings"
+
+
+def test_a_polygraphy_that_is_too_old_for_tensorrt_11_is_seen(cache: Path, tmp_path: Path) -> None:
+    """The control: it asks for a calibrator, of which 11 knows nothing; hence the version we ask for."""
+    write_model(tmp_path / "model.onnx", 3)
+    genuine = fetch(cache, "tensorrt-cu12-bindings==11.4.0.106", "polygraphy==0.49.20")
+    with pytest.raises(AssertionError, match="int8_calibrator"):
+        genuine.run(_BUILD, str(tmp_path))
