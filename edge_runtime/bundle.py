@@ -8,6 +8,7 @@ refused, with the file's name.
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from pydantic import ValidationError
@@ -16,6 +17,7 @@ from edge_runtime import policy
 from edge_runtime.contracts.manifest import BundleManifest, Variant
 from edge_runtime.decoding import Undecodable, decode
 from edge_runtime.engines.base import InferenceEngine
+from edge_runtime.engines.plans import Plan
 from edge_runtime.errors import BundleError
 
 MANIFEST = "manifest.json"
@@ -36,12 +38,57 @@ class Bundle:
         """`NAME/VERSION`."""
         return f"{self.manifest.name}/{self.manifest.version}"
 
-    def variant(self, precision: str | None) -> Variant:
-        """The variant of that precision, or the default one; raises BundleError naming the choices."""
+    def variant(self, precision: str | None, target: Literal["cpu", "tensorrt"] = "cpu") -> Variant:
+        """The variant of that precision, or the one to run on `target` unless told otherwise.
+
+        Raises BundleError naming the choices, or when TensorRT is to run what is not made for it.
+        """
         try:
-            return self.manifest.variant(precision or self.manifest.default_variant)
+            chosen = self.manifest.variant(precision or self._default(target))
         except KeyError as exc:
             raise BundleError(f"{self.path}: {exc.args[0]}") from exc
+        if target == "tensorrt" != chosen.target:
+            made = ", ".join(self._made_for_tensorrt()) or "none"
+            raise BundleError(
+                f"{self.path}: variant {chosen.precision!r} is not made for TensorRT; of this bundle's "
+                f"variants these are: {made}"
+            )
+        return chosen
+
+    def plans(self, variant: Variant) -> tuple[Plan, ...]:
+        """The TensorRT engines recorded for the variant, those that passed on their device."""
+        return tuple(
+            Plan(
+                file=self.path / engine.plan,
+                sha256=engine.sha256,
+                device=device.name,
+                compute_capability=device.compute_capability,
+                tensorrt=device.tensorrt,
+            )
+            for device in self.manifest.devices
+            for engine in device.engines
+            if engine.passed and engine.precision == variant.precision
+            if engine.plan is not None and engine.sha256 is not None
+        )
+
+    def _default(self, target: Literal["cpu", "tensorrt"]) -> str:
+        if target == "cpu":
+            return self.manifest.default_variant
+        chosen = list(dict.fromkeys(device.chosen for device in self.manifest.devices))
+        if len(chosen) > 1:
+            raise BundleError(
+                f"{self.path}: its devices run {' or '.join(chosen)}: name one with --variant"
+            )
+        made = self._made_for_tensorrt()
+        if not made:
+            raise BundleError(
+                f"{self.path} has no variant for TensorRT: build one with "
+                "`optimize build --target tensorrt`"
+            )
+        return chosen[0] if chosen else made[0]
+
+    def _made_for_tensorrt(self) -> list[str]:
+        return [v.precision for v in self.manifest.variants if v.target == "tensorrt"]
 
     def model_file(self, variant: Variant) -> Path:
         """Where the variant's ONNX file lies."""
@@ -116,7 +163,9 @@ def _resolve(location: Path | str) -> Path:
         raise BundleError(f"{path} is a file: give the bundle's folder NAME/VERSION")
     if (path / MANIFEST).exists():
         return path
-    versions = sorted(manifest.parent for manifest in path.glob(f"*/{MANIFEST}"))
+    # A hidden one is what a killed `optimize` left half done.
+    folders = (manifest.parent for manifest in path.glob(f"*/{MANIFEST}"))
+    versions = sorted(folder for folder in folders if not folder.name.startswith("."))
     if len(versions) == 1:
         return versions[0]
     if versions:

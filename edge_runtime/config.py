@@ -85,7 +85,7 @@ class StationConfig(BaseModel):
     """Size beyond which the oldest acknowledged ones go earlier, megabytes (10^6 bytes)."""
     journal_when_full: Literal["prune", "stop"] = "prune"
     """On a full disk `prune` the oldest acknowledged verdicts, or `stop` taking in parts."""
-    engine: Literal["onnxruntime", "openvino", "null"] = "onnxruntime"
+    engine: Literal["onnxruntime", "openvino", "tensorrt", "null"] = "onnxruntime"
     """Inference library."""
     variant: str | None = None
     """Precision to run, `int8` or `float32`; by default what the bundle recommends."""

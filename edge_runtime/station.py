@@ -26,7 +26,7 @@ from edge_runtime.contracts.journal import JournalHead
 from edge_runtime.contracts.manifest import ModelSpec
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.delivery.delivery import Delivery
-from edge_runtime.engines.catalogue import open_engine
+from edge_runtime.engines.catalogue import open_engine, target
 from edge_runtime.errors import DiskFullError, EdgeInspectError, StateError
 from edge_runtime.health import HealthLog
 from edge_runtime.identity import Identity
@@ -306,9 +306,17 @@ def open_station(config: StationConfig, environment: Mapping[str, str] = {}) -> 
     with ExitStack() as resources:
         bundle = open_bundle(config.bundle)
         model = bundle.manifest.model
-        variant = bundle.variant(config.variant)
+        variant = bundle.variant(config.variant, target(config.engine))
         engine = resources.enter_context(
-            closing(open_engine(config.engine, bundle.model_file(variant), model, config.threads))
+            closing(
+                open_engine(
+                    config.engine,
+                    bundle.model_file(variant),
+                    model,
+                    config.threads,
+                    bundle.plans(variant),
+                )
+            )
         )
         if config.engine != "null":
             bundle.replay(engine, variant)

@@ -5,6 +5,7 @@ EdgeInspectError
 |- CalibrationError   exit 9    calibration or validation images cannot be used
 |- GateFailed         exit 10   the quantised model changes too many verdicts
 |- PackageError       exit 11   the bundle cannot be written where it was asked for
+|- TooSlow            exit 12   no engine keeps the device's latency limit
 |- DatasetError       exit 20   a data set that cannot be read; train raises it as well
 """
 
@@ -33,6 +34,12 @@ class PackageError(EdgeInspectError):
     """A bundle cannot be written: the folder exists, is not writable, or the disk is full."""
 
     exit_code = 11
+
+
+class TooSlow(EdgeInspectError):  # noqa: N818 - it says what happened, not what broke
+    """Engines give the right verdicts and none of them fast enough; the bundle stays as it was."""
+
+    exit_code = 12
 
 
 class DatasetError(EdgeInspectError):

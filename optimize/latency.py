@@ -39,11 +39,14 @@ class Machine:
     """Processes that want the CPU, 1-minute average."""
 
 
-def samples_for(batch: int, samples: int) -> int:
+def samples_for(batch: int, samples: int, *, full: bool = False) -> int:
     """How many batches of that size are timed: `samples` images' worth, but at least a tenth of them.
 
-    Of 3,000 that is 300 batches of 32, which leaves three beyond a 99th percentile.
+    Of 3,000 that is 300 batches of 32, which leaves three beyond a 99th percentile. `full` times as many
+    batches of each size, which takes an accelerator seconds and a CPU an hour.
     """
+    if full:
+        return samples
     return max(min(_FEWEST, samples), samples // 10, samples // batch)
 
 
@@ -54,6 +57,7 @@ def measure(
     threads: int,
     batches: Sequence[int] = BATCHES,
     samples: int = SAMPLES,
+    full: bool = False,
     advanced: Callable[[int], None] = lambda _images: None,
     clock: Callable[[], float] = time.perf_counter,
     machine: Machine | None = None,
@@ -69,7 +73,7 @@ def measure(
     for batch in batches:
         pixels = np.take(frames, np.arange(batch), axis=0, mode="wrap")
         times: dict[str, list[float]] = {key: [] for key in engines}
-        count = samples_for(batch, samples)
+        count = samples_for(batch, samples, full=full)
         for turn in range(_WARM_UP + count):
             for key, engine in engines.items():
                 began = clock()
@@ -104,9 +108,9 @@ def measure(
     return {key: tuple(rows) for key, rows in records.items()}
 
 
-def images_per_variant(batches: Sequence[int], samples: int) -> int:
+def images_per_variant(batches: Sequence[int], samples: int, *, full: bool = False) -> int:
     """Images that `measure` runs in all, warm-up included: the length of its progress."""
-    return sum(batch * (_WARM_UP + samples_for(batch, samples)) for batch in batches)
+    return sum(batch * (_WARM_UP + samples_for(batch, samples, full=full)) for batch in batches)
 
 
 def processor(

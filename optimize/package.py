@@ -1,10 +1,13 @@
 """Writing a bundle: everything beside its final place first, then one rename.
 
 Owns the writing side of the folder format that `edge_runtime.bundle` reads: hashes, golden frames, model
-card, manifest. Invariant: under the final name there is a whole bundle or nothing; an existing one is
-never touched. A killed build leaves at most a folder `.VERSION.partial-*` beside it.
+card, manifest. Invariant: under the final name there is a whole bundle or nothing. An existing one is
+never written to: `amending` puts another whole folder in its place. Whoever is killed leaves at most a
+folder `.VERSION.partial-*` beside it.
 """
 
+import ctypes
+import errno
 import hashlib
 import os
 import re
@@ -32,6 +35,7 @@ CARD = "MODEL_CARD.md"
 GOLDEN_PER_CLASS = 2
 _VERSION_FOLDER = re.compile(r"v?\d+\.\d+(\.\d+)?([.+-][A-Za-z0-9.-]+)?")
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of Linux's fcntl.h and stdio.h
 
 
 def locate(out: Path, name: str | None, version: str | None) -> Path:
@@ -103,6 +107,41 @@ def staging(target: Path) -> Iterator[Path]:
         raise
 
 
+@contextmanager
+def amending(bundle: Path) -> Iterator[Path]:
+    """A copy of the bundle to add files to and to seal; it takes its place when the block ends well.
+
+    The two folders are exchanged in one step, so there is the earlier bundle or the later one at every
+    moment. The copy's files are the bundle's own (hard links): replace them, never write into them.
+    Manifest and digest are not copied. Raises PackageError when the place cannot be written or another
+    process amended the bundle meanwhile; the bundle is then as it was.
+    """
+    before = (bundle / MANIFEST).read_bytes()
+    try:
+        aside = Path(tempfile.mkdtemp(prefix=f".{bundle.name}.partial-", dir=bundle.parent))
+    except OSError as exc:
+        raise PackageError(f"{bundle.parent} cannot be written: {exc.strerror}") from exc
+    try:
+        shutil.copytree(
+            bundle,
+            aside,
+            copy_function=_link,
+            ignore=shutil.ignore_patterns(MANIFEST, MANIFEST_DIGEST),
+            dirs_exist_ok=True,
+        )
+        yield aside
+        _sync(aside)
+        if (bundle / MANIFEST).read_bytes() != before:
+            raise PackageError(f"{bundle} was changed by another process meanwhile: try again")
+        _exchange(aside, bundle)
+        _sync_folder(bundle.parent)
+    except (OSError, shutil.Error) as exc:
+        why = exc.strerror if isinstance(exc, OSError) and exc.strerror else exc
+        raise PackageError(f"{bundle} cannot be amended: {why}") from exc
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
 def choose_golden(
     labels: Sequence[str],
     classes: Sequence[str],
@@ -161,6 +200,27 @@ def seal(folder: Path, manifest: BundleManifest) -> None:
     data = (manifest.to_json(indent=2) + "\n").encode()
     (folder / MANIFEST).write_bytes(data)
     (folder / MANIFEST_DIGEST).write_text(digest_line(data), encoding="ascii")
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without hard links
+        shutil.copy2(source, target)
+
+
+def _exchange(one: Path, other: Path) -> None:
+    """Let two folders take each other's place in one step; raises OSError where that cannot be done."""
+    try:
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    except AttributeError:
+        raise OSError(errno.ENOSYS, "this system cannot exchange two folders") from None
+    if renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE):
+        number = ctypes.get_errno()
+        why = os.strerror(number)
+        if number in {errno.EINVAL, errno.ENOSYS}:
+            why = "its file system cannot exchange two folders; copy the bundle to a local disk"
+        raise OSError(number, why)
 
 
 def _plain(label: str) -> str:

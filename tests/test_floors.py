@@ -29,14 +29,20 @@ for floor in sys.argv[2].split(","):
 print(count)
 """
 
-NOT_IN_THE_BASE_INSTALL = "torch,torchvision,timm,sklearn,onnx,onnxslim,onnxscript,openvino,tqdm"
+NOT_IN_THE_BASE_INSTALL = (
+    "torch,torchvision,timm,sklearn,onnx,onnxslim,onnxscript,openvino,tqdm,tensorrt,polygraphy,cuda"
+)
+ON_A_GPU = (
+    "edge_runtime.engines.tensorrt,edge_runtime.engines.device_memory.cuda_python,"
+    "edge_runtime.engines.device_memory.pycuda"
+)
 
 
 @pytest.mark.parametrize(
     ("floors", "blocked", "optional"),
     [
-        ("edge_runtime", NOT_IN_THE_BASE_INSTALL, "edge_runtime.engines.openvino"),
-        ("edge_runtime,optimize", "torch,torchvision,timm,sklearn", ""),
+        ("edge_runtime", NOT_IN_THE_BASE_INSTALL, f"edge_runtime.engines.openvino,{ON_A_GPU}"),
+        ("edge_runtime,optimize", "torch,torchvision,timm,sklearn,tensorrt", ON_A_GPU),
     ],
 )
 def test_a_floor_imports_without_what_the_upper_ones_need(

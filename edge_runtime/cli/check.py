@@ -16,7 +16,7 @@ from edge_runtime.cli.arguments import add_station_flags, station_flags
 from edge_runtime.config import ConfigDraft, draft_config
 from edge_runtime.contracts.manifest import InputSpec
 from edge_runtime.contracts.station_id import StationId
-from edge_runtime.engines.catalogue import open_engine
+from edge_runtime.engines.catalogue import open_engine, target
 from edge_runtime.errors import CameraError, EdgeInspectError, StateError, UsageError
 from edge_runtime.inspection import gate
 from edge_runtime.mes.credentials import read_credentials
@@ -88,11 +88,11 @@ def _examine(part: str, examine: Callable[[ConfigDraft], str], draft: ConfigDraf
 
 def _bundle(draft: ConfigDraft) -> str:
     bundle = open_bundle(str(draft.value("bundle")))
-    variant = bundle.variant(draft.value("variant"))
-    threads = draft.config.threads if draft.config else 1
     name = str(draft.value("engine"))
+    variant = bundle.variant(draft.value("variant"), target(name))
+    model, threads = bundle.manifest.model, draft.config.threads if draft.config else 1
     with closing(
-        open_engine(name, bundle.model_file(variant), bundle.manifest.model, threads)
+        open_engine(name, bundle.model_file(variant), model, threads, bundle.plans(variant))
     ) as engine:
         replayed = 0 if name == "null" else bundle.replay(engine, variant)
         return (

@@ -11,6 +11,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from edge_runtime.contracts.base import Contract, Name, Sha256, UtcTime
+from edge_runtime.contracts.device import DeviceRecord
+from edge_runtime.contracts.device import LatencyRecord as LatencyRecord
 
 MODEL_SPEC_KEY = "edge_inspect.model_spec"
 MANIFEST_SCHEMA: Literal["edge-inspect/bundle/1"] = "edge-inspect/bundle/1"
@@ -94,31 +96,6 @@ class AccuracyRecord(Contract):
     """Verdicts that differ from the float32 variant's on the same images."""
 
 
-class LatencyRecord(Contract):
-    """A latency measured on one device; milliseconds per image."""
-
-    device: str
-    engine: str
-    engine_version: str
-    batch: Annotated[int, Field(ge=1)]
-    threads: Annotated[int, Field(ge=1)]
-    samples: Annotated[int, Field(ge=1)]
-    """Batches that were timed."""
-    p50_ms: Annotated[float, Field(gt=0)]
-    p95_ms: Annotated[float, Field(gt=0)]
-    p99_ms: Annotated[float, Field(gt=0)]
-    max_ms: Annotated[float, Field(gt=0)] | None = None
-    """The slowest batch; null in records of before this was kept, as are the next four."""
-    driver: str | None = None
-    """Of an accelerator; null on a CPU."""
-    clock_mhz: float | None = None
-    governor: str | None = None
-    """How the system chooses the clock: `performance`, `powersave`, ...; null where it does not say."""
-    load: float | None = None
-    """Processes that wanted the CPU, 1-minute average before measuring: what else the machine did."""
-    measured_at: UtcTime
-
-
 class Variant(Contract):
     """One runnable form of the model."""
 
@@ -162,6 +139,8 @@ class BundleManifest(Contract):
     golden_tolerance: Annotated[float, Field(gt=0, lt=1)] = 0.05
     """Largest absolute difference of a probability that a replay may show: engines and processors
     round differently; a wrong model or preprocessing is off by far more."""
+    devices: tuple[DeviceRecord, ...] = ()
+    """GPUs that the bundle was validated on, each with the engines built there."""
     files: Mapping[str, Sha256]
     """Every other file of the bundle with its hash."""
 
@@ -180,6 +159,7 @@ class BundleManifest(Contract):
         missing = [file for file in named if file not in self.files]
         if missing:
             raise ValueError(f"files without a hash: {', '.join(missing)}")
+        self._check_devices()
         for frame in self.golden:
             if frame.label not in self.model.labels:
                 raise ValueError(f"golden frame {frame.file} has the unknown label {frame.label!r}")
@@ -190,6 +170,18 @@ class BundleManifest(Contract):
                         f"expected {len(self.model.labels)}"
                     )
         return self
+
+    def _check_devices(self) -> None:
+        keys = [device.key for device in self.devices]
+        if len(set(keys)) != len(keys):
+            raise ValueError(f"devices repeat: {', '.join(' '.join(key) for key in keys)}")
+        for engine in (engine for device in self.devices for engine in device.engines):
+            if engine.precision not in {
+                v.precision for v in self.variants if v.target == "tensorrt"
+            }:
+                raise ValueError(f"an engine of {engine.precision!r}, which is no TensorRT variant")
+            if engine.plan is not None and self.files.get(engine.plan) != engine.sha256:
+                raise ValueError(f"plan {engine.plan} is not among the files with its sha256")
 
     def variant(self, precision: str) -> Variant:
         """The variant of that precision; raises KeyError that names those there are."""

@@ -21,12 +21,13 @@ from optimize.builder.engines import opened
 from optimize.builder.images import Calibration, note_faults, open_validation, read_calibration
 from optimize.builder.judging import Court, Judged
 from optimize.builder.kinds import FLOAT
-from optimize.builder.order import Built, Order, Watch
+from optimize.builder.order import Built, Order
 from optimize.data.dataset import Dataset
 from optimize.errors import GateFailed, ModelError
 from optimize.gate_report import page
 from optimize.gate_report.record import Excluded, GateReport, VariantReport
 from optimize.graph import FloatModel, read_model, simplify
+from optimize.watch import Watch
 
 
 def build(order: Order, watch: Watch) -> Built:

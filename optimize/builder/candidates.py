@@ -15,7 +15,7 @@ from optimize.answers import Answers, answer
 from optimize.builder.engines import opened
 from optimize.builder.images import Calibration
 from optimize.builder.kinds import FLOAT, Kind
-from optimize.builder.order import Order, Watch
+from optimize.builder.order import Order
 from optimize.calibration import observation
 from optimize.calibration.domain import ENOUGH, off_domain
 from optimize.calibration.observation import Observation
@@ -24,6 +24,7 @@ from optimize.data.dataset import Dataset
 from optimize.data.images import Image, read_images
 from optimize.errors import ModelError
 from optimize.graph import FloatModel
+from optimize.watch import Watch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

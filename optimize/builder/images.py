@@ -6,13 +6,14 @@ from pathlib import Path
 
 from edge_runtime.contracts.frame import Pixels
 from edge_runtime.contracts.manifest import ModelSpec
-from optimize.builder.order import Order, Watch
+from optimize.builder.order import Order
 from optimize.calibration.concerns import concerns
 from optimize.calibration.strata import thin
 from optimize.data.dataset import Dataset, open_dataset
 from optimize.data.images import Fault, Image, read_images
 from optimize.data.sealed import refuse_sealed
 from optimize.errors import CalibrationError
+from optimize.watch import Watch
 
 _NAMED_FAULTS = 5
 

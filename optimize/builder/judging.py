@@ -16,13 +16,14 @@ from optimize.answers import Answers, answer
 from optimize.builder.candidates import Candidate, Source, make
 from optimize.builder.engines import opened
 from optimize.builder.kinds import FLOAT
-from optimize.builder.order import Order, Watch
+from optimize.builder.order import Order
 from optimize.builder.restoration import search
 from optimize.data.dataset import Dataset
 from optimize.data.images import read_images
 from optimize.gate_report.record import Attempt, VariantReport
 from optimize.gates import Judgement, Validation
 from optimize.sensitivity import LayerCost
+from optimize.watch import Watch
 
 _TIMED = 30
 """Batches of one that tell whether a speed-up is left."""

@@ -1,10 +1,8 @@
-"""What is asked of a build, what comes of it, and who hears how it goes."""
+"""What is asked of a build, and what comes of it."""
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from edge_runtime.contracts.manifest import BundleManifest
 from optimize.builder.kinds import Kind
@@ -12,18 +10,6 @@ from optimize.calibration.ranges import Method
 from optimize.data.manifest import Columns, Condition
 from optimize.gate_report.record import GateReport
 from optimize.gates import Limits
-
-
-class Watch(Protocol):
-    """Who hears how a build goes."""
-
-    def note(self, text: str) -> None:
-        """One line worth reading: a warning, a choice and its reason."""
-        ...
-
-    def stage(self, title: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
-        """A stage of `total` steps; the function it gives is told of each few done."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,9 +20,10 @@ from optimize.answers import Answers
 from optimize.builder.candidates import Candidate, Source
 from optimize.builder.engines import opened
 from optimize.builder.kinds import FLOAT, INT8
-from optimize.builder.order import Order, Watch
+from optimize.builder.order import Order
 from optimize.data.dataset import Dataset
 from optimize.data.images import Image, read_images
+from optimize.watch import Watch
 
 
 def choose_default(timed: Mapping[str, tuple[LatencyRecord, ...]]) -> tuple[str, str]:

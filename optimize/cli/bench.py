@@ -8,7 +8,7 @@ import numpy as np
 from edge_runtime.bundle import open_bundle
 from edge_runtime.contracts.manifest import LatencyRecord
 from edge_runtime.decoding import decode
-from edge_runtime.engines.catalogue import ENGINES, open_engine
+from edge_runtime.engines.catalogue import ENGINES, open_engine, target
 from edge_runtime.errors import BundleError
 from optimize import latency, report
 from optimize.cli.arguments import positive
@@ -63,6 +63,10 @@ def run(arguments: argparse.Namespace) -> int:
     golden = [decode((bundle.path / frame.file).read_bytes()) for frame in bundle.manifest.golden]
     if not golden:
         raise BundleError(f"{bundle.path} has no golden frames to measure with")
+    kind = target(arguments.engine)
+    variants = [variant for variant in bundle.manifest.variants if variant.target == kind]
+    if not variants:
+        raise BundleError(f"{bundle.path} has no variant that is made for {arguments.engine}")
     progress = Progress()
     images = latency.images_per_variant(arguments.batches, arguments.samples)
     rows: list[tuple[str, LatencyRecord]] = []
@@ -73,11 +77,15 @@ def run(arguments: argparse.Namespace) -> int:
                     variant.precision: stack.enter_context(
                         closing(
                             open_engine(
-                                arguments.engine, bundle.model_file(variant), model, threads
+                                arguments.engine,
+                                bundle.model_file(variant),
+                                model,
+                                threads,
+                                bundle.plans(variant),
                             )
                         )
                     )
-                    for variant in bundle.manifest.variants
+                    for variant in variants
                 }
                 records = latency.measure(
                     engines,

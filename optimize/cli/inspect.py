@@ -9,6 +9,7 @@ from optimize.cli.arguments import positive
 from optimize.estimate import layer_tables
 from optimize.estimate.devices import DEVICES
 from optimize.estimate.network import read_variants
+from optimize.tensorrt.description import describe
 
 NAME = "inspect"
 HELP = "show what is inside a bundle; every hash is checked on the way"
@@ -43,7 +44,9 @@ def run(arguments: argparse.Namespace) -> int:
     bundle = open_bundle(arguments.bundle)
     sizes = {file: Path(bundle.path, file).stat().st_size for file in bundle.manifest.files}
     print(report.describe(bundle.manifest, sizes))
+    for device in bundle.manifest.devices:
+        print(f"\n{describe(device)}")
     if arguments.layers:
-        device = DEVICES[arguments.device]
-        print(f"\n{layer_tables.of_variants(read_variants(bundle), device, arguments.batch)}")
+        reckoned = DEVICES[arguments.device]
+        print(f"\n{layer_tables.of_variants(read_variants(bundle), reckoned, arguments.batch)}")
     return 0

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from edge_runtime.cli.program import Program
-from optimize.cli import bench, build, calibrate, compare, estimate, inspect
+from optimize.cli import bench, build, calibrate, compare, estimate, inspect, validate
 
 _EPILOG = """\
 examples:
@@ -16,14 +16,14 @@ examples:
   optimize estimate model.onnx --device t4
 
 exit codes: 0 done, 1 other, 2 usage, 3 bundle, 5 engine, 8 model, 9 calibration or validation images,
-10 gate failed, 11 bundle cannot be written, 20 data set, 130 interrupted
+10 gate failed, 11 bundle cannot be written, 12 too slow on the device, 20 data set, 130 interrupted
 """
 
 PROGRAM = Program(
     name="optimize",
     description="Turn a float ONNX model into a bundle that may go on the line.",
     epilog=_EPILOG,
-    commands=(build, calibrate, inspect, bench, compare, estimate),
+    commands=(build, calibrate, inspect, bench, compare, estimate, validate),
 )
 
 

@@ -1,1 +1,1 @@
-"""Models for TensorRT: the ONNX files that it reads, written and checked without it."""
+"""What TensorRT is given and what it is held to: files, plans, validation on the device."""

@@ -1,5 +1,10 @@
-"""Every inference engine keeps the same promises, the null engine included."""
+"""Every inference engine keeps the same promises, the null engine included.
 
+TensorRT is here as `edge_runtime` uses it, on a stand-in for the library and host memory for the GPU.
+"""
+
+import hashlib
+import random
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -10,7 +15,10 @@ import pytest
 from edge_runtime.bundle import Bundle, open_bundle
 from edge_runtime.engines.base import InferenceEngine
 from edge_runtime.engines.catalogue import ENGINES, open_engine
+from edge_runtime.engines.device_memory.host import HostMemory
+from edge_runtime.engines.plans import Plan
 from edge_runtime.errors import EngineError
+from tests.stand_in_tensorrt import VERSION, engine_module, write_plan
 
 SIDE = 32
 
@@ -21,10 +29,27 @@ def bundle(make_bundle: Callable[..., Path]) -> Bundle:
 
 
 @pytest.fixture(params=sorted(ENGINES))
-def engine(request: pytest.FixtureRequest, bundle: Bundle) -> Iterator[InferenceEngine]:
+def engine(
+    request: pytest.FixtureRequest, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[InferenceEngine]:
     model = bundle.model_file(bundle.variant(None))
-    with closing(open_engine(request.param, model, bundle.manifest.model, 1)) as engine:
+    plans: list[Plan] = []
+    if request.param == "tensorrt":
+        engine_module(monkeypatch, HostMemory(random.Random(0)))
+        plans.append(plan_of(model))
+    with closing(open_engine(request.param, model, bundle.manifest.model, 1, plans)) as engine:
         yield engine
+
+
+def plan_of(model: Path) -> Plan:
+    file = model.with_suffix(".plan")
+    return Plan(
+        file=file,
+        sha256=hashlib.sha256(write_plan(model, file)).hexdigest(),
+        device="host memory",
+        compute_capability="0.0",
+        tensorrt=VERSION,
+    )
 
 
 @pytest.mark.parametrize("size", [1, 3, 8])
@@ -91,7 +116,7 @@ def test_a_file_that_is_no_model_is_refused_in_one_line(
 
 
 def test_an_unknown_engine_names_the_choices(bundle: Bundle) -> None:
-    with pytest.raises(EngineError, match="choose one of onnxruntime, openvino, null"):
+    with pytest.raises(EngineError, match="choose one of onnxruntime, openvino, tensorrt, null"):
         open_engine("abacus", Path("x"), bundle.manifest.model, 1)
 
 

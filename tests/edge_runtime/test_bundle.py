@@ -4,12 +4,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_runtime.bundle import MANIFEST, open_bundle
-from edge_runtime.contracts.manifest import ModelSpec
+from edge_runtime.bundle import MANIFEST, Bundle, open_bundle
+from edge_runtime.contracts.manifest import ModelSpec, Variant
 from edge_runtime.engines.catalogue import open_engine
 from edge_runtime.engines.null import NullEngine
 from edge_runtime.errors import BundleError
-from tests.tiny_bundle import SIDE, model_spec
+from tests.device_records import device, engine
+from tests.tiny_bundle import SIDE, model_spec, write_bundle
 
 
 def test_a_sound_bundle_opens_and_its_golden_frames_agree(make_bundle: Callable[..., Path]) -> None:
@@ -59,6 +60,13 @@ def test_a_folder_with_one_version_stands_for_it(make_bundle: Callable[..., Path
     assert open_bundle(folder.parent).path == folder
 
 
+def test_what_a_killed_build_left_is_no_version(make_bundle: Callable[..., Path]) -> None:
+    folder = make_bundle()
+    (folder.parent / ".1.0.0.partial-x").mkdir()
+    (folder.parent / ".1.0.0.partial-x" / MANIFEST).write_text("{}")
+    assert open_bundle(folder.parent).path == folder
+
+
 def test_a_folder_with_several_versions_asks_which(make_bundle: Callable[..., Path]) -> None:
     folder = make_bundle()
     (folder.parent / "2.0.0").mkdir()
@@ -92,3 +100,59 @@ def test_any_number_of_classes_runs_unchanged(
     logits = engine.infer(np.zeros((3, SIDE, SIDE, 3), np.uint8))
     assert logits.shape == (3, classes)
     assert bundle.replay(engine, variant) == 1
+
+
+def tensorrt_bundle(tmp_path: Path, *chosen: str) -> Bundle:
+    """Two TensorRT variants and a device per word in `chosen`; their files are not written."""
+    bundle = open_bundle(write_bundle(tmp_path))
+    variants = [
+        Variant(precision=name, target="tensorrt", file="float32.onnx", accuracy=None, latency=())
+        for name in ("int8-tensorrt", "fp16-tensorrt")
+    ]
+    devices = [
+        device(engine("int8-tensorrt"), engine("fp16-tensorrt"), name=f"T{number}", chosen=name)
+        for number, name in enumerate(chosen)
+    ]
+    manifest = bundle.manifest.model_copy(
+        update={"variants": (*bundle.manifest.variants, *variants), "devices": tuple(devices)}
+    )
+    return Bundle(path=bundle.path, manifest=manifest)
+
+
+def test_tensorrt_runs_what_its_devices_chose_or_the_variant_that_is_named(tmp_path: Path) -> None:
+    bundle = tensorrt_bundle(tmp_path, "fp16-tensorrt", "fp16-tensorrt")
+    assert bundle.variant(None, "tensorrt").precision == "fp16-tensorrt"
+    assert bundle.variant("int8-tensorrt", "tensorrt").precision == "int8-tensorrt"
+    assert bundle.variant(None).precision == "float32"
+
+
+def test_tensorrt_without_a_device_takes_the_first_variant_made_for_it(tmp_path: Path) -> None:
+    assert tensorrt_bundle(tmp_path).variant(None, "tensorrt").precision == "int8-tensorrt"
+
+
+def test_devices_that_chose_differently_ask_for_a_variant(tmp_path: Path) -> None:
+    bundle = tensorrt_bundle(tmp_path, "fp16-tensorrt", "int8-tensorrt")
+    with pytest.raises(BundleError, match="name one with --variant"):
+        bundle.variant(None, "tensorrt")
+
+
+def test_tensorrt_refuses_what_is_not_made_for_it(
+    make_bundle: Callable[..., Path], tmp_path: Path
+) -> None:
+    with pytest.raises(BundleError, match="no variant for TensorRT: build one with"):
+        open_bundle(make_bundle(name="plain")).variant(None, "tensorrt")
+    with pytest.raises(
+        BundleError, match=r"'float32' is not made for TensorRT.*int8-tensorrt, fp16"
+    ):
+        tensorrt_bundle(tmp_path).variant("float32", "tensorrt")
+
+
+def test_the_plans_of_a_variant_are_those_that_passed(tmp_path: Path) -> None:
+    bundle = tensorrt_bundle(tmp_path, "fp16-tensorrt")
+    plans = bundle.plans(bundle.variant("int8-tensorrt"))
+    assert [(plan.device, plan.file) for plan in plans] == [("T0", bundle.path / "plans/int8.plan")]
+    failed = device(engine("int8-tensorrt"), engine("fp16-tensorrt", passed=False))
+    bundle = Bundle(
+        path=bundle.path, manifest=bundle.manifest.model_copy(update={"devices": (failed,)})
+    )
+    assert bundle.plans(bundle.variant("fp16-tensorrt")) == ()

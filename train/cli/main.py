@@ -12,6 +12,7 @@ from train.cli import (
     audit,
     calibrate,
     compare,
+    crosscheck,
     evaluate,
     export,
     fit,
@@ -33,9 +34,9 @@ from labelled crops to a model that was judged on images nobody had looked at, i
   train evaluate runs/first.onnx --split runs/gen3-split --final --json runs/final.json
   train report runs/first --evaluation runs/final.json --out report.html --card MODEL_CARD.md
 
-exit codes: 0 done, 2 usage, 5 engine, 8 model file, 20 data set, 21 weights, 22 run folder,
-            23 diverged, 24 export, 25 bounds not met, 26 split or seal, 27 over budget,
-            130 interrupted
+exit codes: 0 done, 2 usage, 3 bundle, 5 engine, 8 model file, 10 verdicts differ, 20 data set,
+            21 weights, 22 run folder, 23 diverged, 24 export, 25 bounds not met, 26 split or seal,
+            27 over budget, 130 interrupted
 """
 
 PROGRAM = Program(
@@ -53,6 +54,7 @@ PROGRAM = Program(
         export,
         evaluate,
         compare,
+        crosscheck,
         report,
     ),
     on_interrupt="interrupted; a run goes on from its last finished epoch with --resume",

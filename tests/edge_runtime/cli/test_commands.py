@@ -80,6 +80,7 @@ def test_a_configuration_file_and_variables_run_the_daemon(
         (["--source", "carrier-pigeon:7"], 4, "carrier-pigeon"),
         (["--broker", "mqtt://user:secret@host"], 6, "EDGE_INSPECT_MQTT_PASSWORD"),
         (["--engine", "abacus"], 2, "--engine"),
+        (["--engine", "tensorrt"], 3, "no variant for TensorRT: build one with"),
         (["--variant", "int4"], 3, "no variant 'int4'"),
         (["--state-dir", "/proc/nowhere"], 7, "/proc/nowhere"),
     ],

@@ -16,7 +16,7 @@ from edge_runtime.contracts.manifest import MODEL_SPEC_KEY, ModelSpec
 from optimize.calibration import default_set
 from optimize.calibration.observation import Observation, observe
 from optimize.calibration.ranges import Method
-from optimize.gates import decisions, find_flips, sqnr_db
+from optimize.gates import count_flips, decisions, sqnr_db
 from optimize.tensorrt import half, lint
 from optimize.tensorrt.quantize import activations, quantise
 from optimize.tensorrt.rehearsal import rehearse
@@ -65,8 +65,7 @@ def reference(lite0: onnx.ModelProto, held_out: list[Pixels]) -> np.ndarray:
 
 
 def flips(spec: ModelSpec, before: np.ndarray, after: np.ndarray) -> int:
-    names = [""] * len(before)
-    return len(find_flips(names, names, decisions(before, spec), decisions(after, spec)))
+    return count_flips(decisions(before, spec), decisions(after, spec))
 
 
 @pytest.mark.parametrize("depthwise", [True, False])
