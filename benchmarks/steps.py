@@ -17,23 +17,31 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A command of `train` and what it leaves behind."""
+    """A command and what it leaves behind."""
 
     words: tuple[str, ...]
+    """Without the program's name."""
     leaves: str
     """What there is when it is done, within the folder of the work."""
     prepare: Callable[[Path], None] | None = None
     """Done before it, in that folder; must be quick and do nothing the second time."""
+    program: str = "train"
 
     @property
     def line(self) -> str:
         """As typed."""
-        return f"train {shlex.join(self.words)}"
+        return f"{self.program} {shlex.join(self.words)}"
 
 
-def step(line: str, leaves: str, prepare: Callable[[Path], None] | None = None) -> Step:
-    """The step that a line of a shell, without its `train`, describes."""
-    return Step(words=tuple(shlex.split(line)), leaves=leaves, prepare=prepare)
+def step(
+    line: str,
+    leaves: str,
+    prepare: Callable[[Path], None] | None = None,
+    *,
+    program: str = "train",
+) -> Step:
+    """The step that a line of a shell, without the program's name, describes."""
+    return Step(words=tuple(shlex.split(line)), leaves=leaves, prepare=prepare, program=program)
 
 
 def carry_out(steps: Sequence[Step], work: Path) -> list[dict[str, Any]]:
@@ -66,7 +74,7 @@ def _run(step: Step, work: Path) -> float:
     began = time.perf_counter()
     with (work / "log").open("a", encoding="utf-8") as log:
         done = subprocess.run(
-            [sys.executable, "-m", "train.cli", *step.words],
+            [sys.executable, "-m", f"{step.program}.cli", *step.words],
             check=False,
             cwd=work,
             stdout=log,

@@ -76,7 +76,7 @@ class Comparison(Contract):
     images: int
     unusable: int
     flips: tuple[Flip, ...]
-    """Images whose outcome differs; `before` is A's."""
+    """Images whose verdict differs; `before` is A's."""
     sqnr_db: float | None
     """Of B's logits against A's; null where their labels differ."""
     accuracy: Mapping[str, AccuracyRecord]
@@ -99,6 +99,7 @@ def compare(
     ours, theirs = answers["a"], answers["b"]
     if not len(ours):
         raise GateFailed(f"no image of {dataset} can be used: there is nothing to compare on")
+    alike = a.spec.labels == b.spec.labels
     before, after = (
         gates.decisions(seen.logits[""], side.spec) for seen, side in ((ours, a), (theirs, b))
     )
@@ -110,14 +111,13 @@ def compare(
             after=gates.Answer.of(new, b.spec),
         )
         for path, label, old, new in zip(ours.paths, ours.labels, before, after, strict=True)
-        if old.outcome is not new.outcome
+        if old.outcome is not new.outcome or (alike and gates.differ(old, new, a.spec))
     )
     known = {
         name: gates.accuracy(dataset, seen.labels, decided, len(flips), side.spec)
         for name, side, seen, decided in (("a", a, ours, before), ("b", b, theirs, after))
         if set(seen.labels) <= set(side.spec.labels)
     }
-    alike = a.spec.labels == b.spec.labels
     return Comparison(
         a=a.title,
         b=b.title,

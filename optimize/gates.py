@@ -177,17 +177,27 @@ def find_flips(
     after: Sequence[Decision],
     spec: ModelSpec,
 ) -> tuple[Flip, ...]:
-    """The images whose outcome (`ok`, `defect`, `review`) changed, in order."""
+    """The images whose verdict changed, in order."""
     return tuple(
         Flip(path=path, label=label, before=Answer.of(old, spec), after=Answer.of(new, spec))
         for path, label, old, new in zip(paths, labels, before, after, strict=True)
-        if old.outcome is not new.outcome
+        if differ(old, new, spec)
     )
 
 
-def count_flips(before: Sequence[Decision], after: Sequence[Decision]) -> int:
-    """How many outcomes differ."""
-    return sum(old.outcome is not new.outcome for old, new in zip(before, after, strict=True))
+def count_flips(before: Sequence[Decision], after: Sequence[Decision], spec: ModelSpec) -> int:
+    """How many verdicts differ."""
+    return sum(differ(old, new, spec) for old, new in zip(before, after, strict=True))
+
+
+def differ(before: Decision, after: Decision, spec: ModelSpec) -> bool:
+    """Whether a verdict changed: its outcome (`ok`, `defect`, `review`).
+
+    Where every class is a defect the outcome is always the same; there the class is the verdict.
+    """
+    if before.outcome is not after.outcome:
+        return True
+    return not spec.decision.ok_labels and before.label != after.label
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,7 +50,7 @@ def rank(
             LayerCost(
                 name=name,
                 sqnr_db=gates.sqnr_db(reference, logits),
-                flips=gates.count_flips(before, after),
+                flips=gates.count_flips(before, after, spec),
                 images=len(reference),
             )
         )

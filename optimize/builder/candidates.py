@@ -128,7 +128,7 @@ def make_best(source: Source, kind: Kind, order: Order, watch: Watch) -> Candida
 def _merit(answers: Answers, method: Method, model: FloatModel) -> tuple[int, float]:
     before = gates.decisions(answers.logits[FLOAT], model.spec)
     after = gates.decisions(answers.logits[method], model.spec)
-    return -gates.count_flips(before, after), _sqnr(answers, method)
+    return -gates.count_flips(before, after, model.spec), _sqnr(answers, method)
 
 
 def _sqnr(answers: Answers, precision: str) -> float:

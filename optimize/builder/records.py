@@ -80,7 +80,7 @@ def accuracy(
     records = {}
     for precision, logits in answers.logits.items():
         after = gates.decisions(logits, spec)
-        flips = gates.count_flips(before, after)
+        flips = gates.count_flips(before, after, spec)
         records[precision] = gates.accuracy(named, answers.labels, after, flips, spec)
     return records
 

@@ -225,7 +225,7 @@ def _judge(
     judged = []
     for precision, item in built.items():
         after = gates.decisions(answers.logits[precision], spec)
-        flips = gates.count_flips(before, after)
+        flips = gates.count_flips(before, after, spec)
         found = judge(len(answers), flips, timed[precision], limits)
         kept = item.plan if found.passed else None
         record = engine_record(precision, kept, len(answers), flips, timed[precision], found)

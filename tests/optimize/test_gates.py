@@ -38,6 +38,12 @@ def test_another_defect_class_is_no_flip(spec: ModelSpec) -> None:
     assert flips([SURE_GREEN], [SURE_BLUE], spec) == []
 
 
+def test_where_every_class_is_a_defect_another_class_is_another_verdict(spec: ModelSpec) -> None:
+    rule = spec.decision.model_copy(update={"ok_labels": ()})
+    every = spec.model_copy(update={"decision": rule})
+    assert flips([SURE_GREEN, SURE_BLUE], [SURE_BLUE, SURE_BLUE], every) == ["0.png"]
+
+
 def test_the_rule_in_the_spec_decides_what_flips(spec: ModelSpec) -> None:
     strict = spec.model_copy(
         update={

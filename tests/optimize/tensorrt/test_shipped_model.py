@@ -65,7 +65,7 @@ def reference(lite0: onnx.ModelProto, held_out: list[Pixels]) -> np.ndarray:
 
 
 def flips(spec: ModelSpec, before: np.ndarray, after: np.ndarray) -> int:
-    return count_flips(decisions(before, spec), decisions(after, spec))
+    return count_flips(decisions(before, spec), decisions(after, spec), spec)
 
 
 @pytest.mark.parametrize("depthwise", [True, False])
