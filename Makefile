@@ -47,7 +47,7 @@ bundle: setup ## Make the shipped demo bundle again from nothing (about an hour 
 		--epochs 10 --train-img-size 160 --full-size-epochs 2 --output $(WORK)/run
 	@# 2.5 % of the labels are wrong, so that a limit of 1 % false positives would mean missing defects.
 	$(TEST)/bin/train export $(WORK)/run --false-positives 0.03 --out $(WORK)/model.onnx
-	$(TEST)/bin/optimize build --int8 $(WORK)/model.onnx --calibration calibration_data \
+	$(TEST)/bin/optimize build --int8 --target cpu $(WORK)/model.onnx --calibration calibration_data \
 		--validation $(WORK)/held-out --name weld-seam --version 1.0.0 --out $(WORK)/bundles
 	rm -rf edge_runtime/bundles/weld-seam
 	cp -r $(WORK)/bundles/weld-seam edge_runtime/bundles/
