@@ -55,8 +55,7 @@ def quantise_by_nncf(floats: Path, images: Sequence[Frames], out: Path) -> None:
         import nncf
     except ImportError:
         raise SystemExit(
-            "nncf is not installed, and it is a contender here: pip install nncf "
-            "(of this benchmark alone; nothing else needs it)"
+            "nncf is a contender and not installed: uv pip install --group benchmark"
         ) from None
     import openvino
 
