@@ -7,8 +7,7 @@ stands beside it, since that hardly moves with what else the machine does (threa
 wait count as work in it). Beside the speed stands how many verdicts each quantised contender changes
 against float32 on the calibration images.
 
-Needs torch, OpenVINO and nncf, which is of this benchmark alone: `uv pip install --group
-benchmark`.
+Needs torch, OpenVINO, and nncf, which nothing else here does: `uv pip install --group benchmark`.
 """
 
 import argparse
