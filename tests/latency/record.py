@@ -17,7 +17,7 @@ import numpy as np
 from edge_runtime.bundle import open_bundle
 from edge_runtime.engines.catalogue import open_engine
 from edge_runtime.errors import EngineError
-from optimize.latency import device
+from optimize.latency import processor
 from tests.latency import baselines
 from tests.latency.baselines import Baseline
 from tests.latency.device_kind import kind_here
@@ -54,7 +54,7 @@ def take(engine: str, version: str, batch: int, repeats: int) -> Baseline:
         tolerance=round(baselines.tolerance(found), 4),
         repeats=tuple(found),
         engine_version=version,
-        device=device(),
+        device=processor().device,
         bundle=bundle.title,
         measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
