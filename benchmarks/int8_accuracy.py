@@ -22,8 +22,8 @@ SETS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "magnetic_tile": ("tile_group", {"mixed_label_tile": "0"}),
 }
 """Of each real set the column of its groups, and what its rows must say to be used."""
-_WIDE = "--max-flips 1 --min-recall 0 --max-false-positives 1"
-_QUICK = "--latency-samples 40"
+WIDE = "--max-flips 1 --min-recall 0 --max-false-positives 1"
+QUICK = "--latency-samples 40"
 
 
 def steps(data: Path, float_model: Path) -> tuple[Step, ...]:
@@ -34,7 +34,7 @@ def steps(data: Path, float_model: Path) -> tuple[Step, ...]:
             "seams",
         ),
         step(
-            f"build --int8 --fp16 {_WIDE} {_QUICK} {float_model} --calibration calibration "
+            f"build --int8 --fp16 {WIDE} {QUICK} {float_model} --calibration calibration "
             "--validation seams --out seams-bundle/1.0.0",
             "seams-bundle/1.0.0",
             prepare=lambda work: _link(work / "calibration", Path("calibration_data")),
@@ -52,7 +52,7 @@ def steps(data: Path, float_model: Path) -> tuple[Step, ...]:
             ),
             step(f"export run-{name} --out {name}.onnx", f"{name}.onnx"),
             step(
-                f"build --int8 --fp16 {_WIDE} {_QUICK} {name}.onnx --calibration data/{taught} "
+                f"build --int8 --fp16 {WIDE} {QUICK} {name}.onnx --calibration data/{taught} "
                 f"--validation data/{held} --out {name}-bundle/1.0.0",
                 f"{name}-bundle/1.0.0",
                 program="optimize",
