@@ -25,6 +25,7 @@ from edge_runtime.contracts.verdict import Outcome
 from edge_runtime.policy import Decision
 from optimize.bounds import Trials
 from optimize.errors import GateFailed
+from optimize.limits import CONFIDENCE, MAX_FALSE_POSITIVES, MIN_RECALL
 
 RECALL = "defect recall"
 FALSE_POSITIVES = "false positives"
@@ -35,11 +36,11 @@ class Limits(Contract):
 
     max_flips: Probability = 0.02
     """Of the images, those whose verdict may differ from float32's."""
-    min_recall: Probability = 0.85
+    min_recall: Probability = MIN_RECALL
     """Of the defective parts, answered `defect` or `review`."""
-    max_false_positives: Probability = 0.03
+    max_false_positives: Probability = MAX_FALSE_POSITIVES
     """Of the good parts, answered `defect`."""
-    confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
+    confidence: Annotated[float, Field(ge=0.5, lt=1)] = CONFIDENCE
     """Of each one-sided bound by itself."""
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import UsageError
+from optimize.limits import CONFIDENCE, MAX_FALSE_POSITIVES, MIN_RECALL
 
 if TYPE_CHECKING:
     from train.decision.calibration import Calibration
@@ -41,10 +42,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="class of good parts; may be repeated (default: as in the run)",
     )
     for flag, default, what in (
-        ("min-recall", 0.85, "least share of defective parts found"),
-        ("max-false-positives", 0.03, "largest share of good parts answered `defect`"),
+        ("min-recall", MIN_RECALL, "least share of defective parts found"),
+        (
+            "max-false-positives",
+            MAX_FALSE_POSITIVES,
+            "largest share of good parts answered `defect`",
+        ),
         ("max-reviews", 0.02, "largest share of good parts answered `review`"),
-        ("confidence", 0.95, "of each one-sided bound"),
+        ("confidence", CONFIDENCE, "of each one-sided bound"),
     ):
         parser.add_argument(
             f"--{flag}",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from edge_runtime.errors import UsageError
 from optimize.cli.arguments import columns, positive, share
 from optimize.data.manifest import Condition
+from optimize.limits import CONFIDENCE, MAX_FALSE_POSITIVES
 from train.cli import fit
 from train.cli.source import configure_source, configure_split, frozen_split, source
 from train.data.frozen_split import read_split
@@ -90,14 +91,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--max-false-positives",
         type=share,
-        default=0.03,
+        default=MAX_FALSE_POSITIVES,
         metavar="SHARE",
         help="that thresholds are chosen within (default: %(default)s)",
     )
     group.add_argument(
         "--confidence",
         type=float,
-        default=0.95,
+        default=CONFIDENCE,
         metavar="SHARE",
         help="of the intervals (default: %(default)s)",
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.errors import UsageError
 from optimize.cli.arguments import positive
+from optimize.limits import CONFIDENCE, MAX_FALSE_POSITIVES, MIN_MACRO_F1, MIN_RECALL
 from train.cli.source import configure_source, configure_split, frozen_split, source
 from train.cli.volume import configure_volume
 
@@ -84,15 +85,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--confidence",
         type=float,
-        default=0.95,
+        default=CONFIDENCE,
         metavar="SHARE",
         help="of the intervals, and of each one-sided bound (default: %(default)s)",
     )
     criteria = parser.add_argument_group("criteria", "what the customer asks for")
     for flag, default, what in (
-        ("min-recall", 0.85, "least share of defective parts found"),
-        ("max-false-positives", 0.03, "largest share of good parts answered `defect`"),
-        ("min-macro-f1", 0.70, "least macro F1"),
+        ("min-recall", MIN_RECALL, "least share of defective parts found"),
+        (
+            "max-false-positives",
+            MAX_FALSE_POSITIVES,
+            "largest share of good parts answered `defect`",
+        ),
+        ("min-macro-f1", MIN_MACRO_F1, "least macro F1"),
     ):
         criteria.add_argument(
             f"--{flag}",

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from edge_runtime.errors import UsageError
+from optimize.limits import CONFIDENCE
 from train.cli import fit
 from train.cli.volume import configure_volume
 from train.errors import RunError
@@ -44,7 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--confidence",
         type=float,
-        default=0.95,
+        default=CONFIDENCE,
         metavar="SHARE",
         help="of the intervals (default: %(default)s)",
     )

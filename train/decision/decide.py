@@ -18,6 +18,7 @@ import numpy.typing as npt
 from edge_runtime import policy
 from edge_runtime.contracts.manifest import DecisionRule, InputSpec, ModelSpec, Thresholds
 from edge_runtime.errors import UsageError
+from optimize.limits import CONFIDENCE, MAX_FALSE_POSITIVES, MIN_RECALL
 from train.decision.frontier import Frontier, Scored, midway
 
 Logits = npt.NDArray[np.float32]
@@ -72,13 +73,13 @@ def choose(
 class Requirement:
     """What must hold for all parts of the line with confidence, judged from the validation images."""
 
-    min_recall: float = 0.85
+    min_recall: float = MIN_RECALL
     """Least share of defective parts answered `defect` or `review`."""
-    max_false_positives: float = 0.03
+    max_false_positives: float = MAX_FALSE_POSITIVES
     """Largest share of good parts answered `defect`."""
     max_reviews: float = 0.02
     """Largest share of good parts answered `review`."""
-    confidence: float = 0.95
+    confidence: float = CONFIDENCE
     """Of each one-sided bound by itself."""
 
     def __post_init__(self) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from edge_runtime.errors import UsageError
 from optimize.bounds import Trials
+from optimize.limits import MAX_FALSE_POSITIVES, MIN_MACRO_F1, MIN_RECALL
 from train.figures.intervals import Figure
 
 
@@ -16,11 +17,11 @@ from train.figures.intervals import Figure
 class Criteria:
     """What is asked for. All are shares, 0..1."""
 
-    min_recall: float = 0.85
+    min_recall: float = MIN_RECALL
     """Of the defective parts, answered `defect` or `review`."""
-    max_false_positives: float = 0.03
+    max_false_positives: float = MAX_FALSE_POSITIVES
     """Of the good parts, answered `defect`."""
-    min_macro_f1: float = 0.70
+    min_macro_f1: float = MIN_MACRO_F1
 
     def __post_init__(self) -> None:
         for flag, share in (

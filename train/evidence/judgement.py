@@ -14,6 +14,7 @@ import numpy as np
 
 from optimize.bounds import Real
 from optimize.data.manifest import Sample
+from optimize.limits import CONFIDENCE, MAX_FALSE_POSITIVES
 from train.data.stream import ImageStore
 from train.evidence.comparison import ComparedArm, Comparison, JudgedTrial
 from train.evidence.exam import Exam
@@ -29,9 +30,9 @@ _RECORDED = ("torch", "timm", "numpy", "opencv-python-headless", "scikit-learn",
 class Judging:
     """How answers are judged. No trial depends on it, so it may change when a folder is judged again."""
 
-    max_false_positives: float = 0.03
+    max_false_positives: float = MAX_FALSE_POSITIVES
     """Share of good parts that thresholds are chosen within."""
-    confidence: float = 0.95
+    confidence: float = CONFIDENCE
     """Of the intervals."""
     resamples: int = 1000
     """Draws of groups behind an interval."""
