@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from benchmarks import contract_figures, estimate_figures, speed_figures, training_figures
+from benchmarks import build_figures, contract_figures, estimate_figures, training_figures
 from benchmarks.setting import read_result
 from edge_runtime.bundle import open_bundle
 
@@ -73,7 +73,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "docs/estimate.md": estimate_figures.figures,
     "docs/transfer-learning.md": training_figures.transfer,
     "docs/training-plan.md": training_figures.plan,
-    "docs/optimize.md": speed_figures.figures,
+    "docs/optimize.md": build_figures.figures,
 }
 """What stands between the markers of each page."""
 

@@ -1,7 +1,7 @@
 """What a run with imitated rounding is worth: `python -m benchmarks.quantisation_aware --work WORK`.
 
-Three networks, by commands alone: one that is taught as usual, and two that go on from it for one more
-epoch, with `--qat` and without; the second is the control, since one more epoch may help by itself. Of
+Three networks, by commands alone: one that is taught as usual, and two that go on from it for three more
+epochs, with `--qat` and without; the second is the control, since going on may help by itself. Of
 each the int8 files are made and held against its own float file.
 """
 
@@ -19,7 +19,7 @@ def steps(model: str, side: int) -> tuple[Step, ...]:
     """All commands, in order, as typed in the folder of the work."""
     size = f"--img-size {side}"
     taught = f"fit --data-dir crops --model {model} {size} --seed 1"
-    more = f"{taught} --initial-weights taught --epochs 1 --freeze-epochs 0 --warmup-epochs 0 --lr 1e-4"
+    more = f"{taught} --initial-weights taught --epochs 3 --freeze-epochs 0 --warmup-epochs 0 --lr 3e-4"
     made = [
         step(
             f"simulate --generation gen3 --count 3000 --defect-share 0.5 --seed 1 {size} --out crops",
