@@ -2,9 +2,10 @@
 
 Chosen on images that no claim rests on: a hundred and forty of NEU-DET or of X-SDD teach, 80 of one
 class and 20, 15, 10, 8, 5 and 3 of the others, which being another draw with each seed; up to fifty of
-every class that did not teach are judged, by the likeliest class, since neither set has good parts. A
-choice is told beside the default on the same draws. The images are not shipped: `--data` names the
-folder that holds the two sets, each with its `manifest.csv`.
+every class that did not teach are judged, by the likeliest class, since neither set has good parts.
+Every choice is told beside the first one, twelve epochs that show each image once, on the same draws.
+The images are not shipped: `--data` names the folder that holds the two sets, each with its
+`manifest.csv`.
 """
 
 import argparse
@@ -41,14 +42,14 @@ TAUGHT = (80, 20, 15, 10, 8, 5, 3)
 JUDGED = 50
 """Images of each class, at most."""
 MODEL = "tf_efficientnet_lite0"
-DEFAULT = "default"
+FIRST = "each-image-once"
 CHOICES: Mapping[str, str] = {
-    DEFAULT: "",
-    "each-image-once": "--min-epoch-images 0",
+    FIRST: "--min-epoch-images 0",
     "twice-the-epochs": "--min-epoch-images 0 --epochs 24",
     "four-times-the-epochs": "--min-epoch-images 0 --epochs 48",
     "half-the-batch": "--min-epoch-images 0 --batch-size 16",
     "twice-the-epochs-half-the-batch": "--min-epoch-images 0 --epochs 24 --batch-size 16",
+    "default": "",
 }
 """Flags of `train fit` by what they are called here."""
 
@@ -105,14 +106,14 @@ def recipe_of(flags: str, side: int, seed: int) -> Recipe:
 
 
 def summary(trials: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """Of each choice: the mean over sets and seeds, what it is more than the default's, and that
+    """Of each choice: the mean over sets and seeds, what it is more than the first's, and that
     difference's standard error over the draws."""
     scores: dict[str, dict[tuple[str, int], float]] = {name: {} for name in CHOICES}
     for one in trials:
         scores[one["choice"]][one["set"], one["seed"]] = one["macro_f1"]
     found = {}
     for name, own in scores.items():
-        more = np.array([own[place] - scores[DEFAULT][place] for place in own])
+        more = np.array([own[place] - scores[FIRST][place] for place in own])
         found[name] = {
             "macro_f1": float(np.mean(list(own.values()))),
             "more": float(more.mean()),
