@@ -33,7 +33,8 @@ def transfer() -> str:
         if isinstance(made, dict) and "points" in made:
             lines += [*_arms(name, Comparison.model_validate(made)), ""]
     lines.append(
-        "Cross-validated in five folds by group. The frozen arm is an ImageNet backbone that never "
+        "Cross-validated in five folds by group, one seed, but three where the heads alone learn. The "
+        "frozen arm is an ImageNet backbone that never "
         "learns, under a head that does: the baseline, on the same folds "
         "([real-images.json](results/real-images.json), `python -m benchmarks.real_images`)."
     )
@@ -41,8 +42,9 @@ def transfer() -> str:
 
 
 def plan() -> str:
-    """The choices of the recipe, the audit of the labels, speed and memory."""
-    return "\n".join([*_choices(), "", *_audit(), "", *_speed()])
+    """The choices of the recipe, with many labels and with few, the audit of the labels, speed and
+    memory."""
+    return "\n".join([*_choices(), "", *_few(), "", *_audit(), "", *_speed()])
 
 
 def _curves(made: Comparison) -> Iterator[str]:
@@ -93,7 +95,7 @@ def _saved(made: Comparison) -> Iterator[str]:
 
 
 def _arms(name: str, made: Comparison) -> Iterator[str]:
-    """Every arm with all labels."""
+    """Every arm with all labels, and what those that follow it are more than the frozen one."""
     known = [f for f in (MACRO_F1, REACHABLE, DEFECT_RECALL, FALSE_POSITIVES) if _has(made, f)]
     images, groups = sum(made.judged.values()), made.judged_groups
     yield f"| {name}: {images:,} images in {groups:,} groups | {' | '.join(known)} |"
@@ -101,6 +103,10 @@ def _arms(name: str, made: Comparison) -> Iterator[str]:
     for compared in made.arms:
         point = made.point(compared.arm.name, max(made.shares))
         yield f"| {compared.arm.name} | {' | '.join(str(point.figures[f]) for f in known)} |"
+    for paired in made.differences:
+        if paired.rival == "frozen":
+            less = " | ".join(signed(paired.figures[f]) for f in known)
+            yield f"| {paired.arm} less frozen, paired | {less} |"
 
 
 def _choices() -> Iterator[str]:
@@ -120,6 +126,25 @@ def _choices() -> Iterator[str]:
         )
     yield ""
     yield _setting(made, result, "recipe_ablation", "recipe-ablation")
+
+
+def _few() -> Iterator[str]:
+    """What more showing is worth where few images teach."""
+    found = read_result("few-labels")
+    rarest, commonest = min(found["taught"]), max(found["taught"])
+    yield "| few labels | flags of `train fit` | macro F1 | more than the first, paired |"
+    yield "|---|---|---|---|"
+    for name, one in found["summary"].items():
+        error = one["standard_error"]
+        more = f"{one['more']:+.3f} (standard error {error:.3f})" if error else ""
+        yield f"| {name} | `{found['choices'][name]}` | {one['macro_f1']:.3f} | {more} |"
+    yield ""
+    yield (
+        f"At most {sum(found['taught'])} images of NEU-DET or X-SDD teach, {commonest} of one class and "
+        f"{rarest} of the rarest, others are judged; {len({t['seed'] for t in found['trials']})} draws "
+        f"of each set, {found['model']} at {found['img_size']} px, 12 epochs where nothing else is said "
+        "([few-labels.json](results/few-labels.json), `python -m benchmarks.few_labels`)."
+    )
 
 
 def _audit() -> Iterator[str]:

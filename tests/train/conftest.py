@@ -83,6 +83,7 @@ def settings(folder_of_images: Path) -> Settings:
             epochs=3,
             freeze_epochs=1,
             warmup_epochs=1,
+            min_epoch_images=0,
             batch_size=4,
             lr=3e-3,
             seed=3,
@@ -94,7 +95,8 @@ def settings(folder_of_images: Path) -> Settings:
 FIT_FLAGS = (
     "--manifest rows.csv --path-column file --label-column kind --group-column serial "
     f"--val-split 0.4 --model test_efficientnet --initial-weights scratch --img-size {SIDE} "
-    f"--train-img-size {SIDE // 2} --full-size-epochs 1 --epochs 3 -b 4 --lr 3e-3 --seed 3"
+    f"--train-img-size {SIDE // 2} --full-size-epochs 1 --epochs 3 -b 4 --lr 3e-3 "
+    "--min-epoch-images 0 --seed 3"
 ).split()
 
 

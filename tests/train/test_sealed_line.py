@@ -20,7 +20,7 @@ from train.run_folder import RunFolder
 
 FIT = (
     f"--model test_efficientnet --initial-weights scratch --img-size {SIDE} --epochs 1 "
-    "--freeze-epochs 0 --warmup-epochs 0 -b 8 --seed 3"
+    "--freeze-epochs 0 --warmup-epochs 0 -b 8 --min-epoch-images 0 --seed 3"
 ).split()
 
 

@@ -266,7 +266,7 @@ def _arm(text: str, plan: "Plan") -> "Arm":
     except argparse.ArgumentError as exc:
         raise UsageError(f"--arm {name}: {exc}") from exc
     recipe = fit.recipe(arguments)
-    fixed = ("img_size", "epochs", "epoch_images", "seed")
+    fixed = ("img_size", "epochs", "epoch_images", "min_epoch_images", "seed")
     computes_otherwise = any(fit.precision(arguments).values())
     if (
         unknown
@@ -275,8 +275,8 @@ def _arm(text: str, plan: "Plan") -> "Arm":
     ):
         raise UsageError(
             f"--arm {text!r}: only flags of the recipe can be an arm's own, and none of --img-size, "
-            "--epochs, --epoch-images, --seed, --amp and --torchcompile: all arms see equally many "
-            "images of one size"
+            "--epochs, --epoch-images, --min-epoch-images, --seed, --amp and --torchcompile: all arms "
+            "see equally many images of one size"
         )
     augmentation = None if arguments.no_aug else plan.target.augmentation
     return Arm(name=name, start=start, recipe=recipe, augmentation=augmentation)

@@ -189,6 +189,10 @@ def configure_recipe(group: "argparse._ArgumentGroup") -> None:
         kind=int,
         unset="as many as there are",
     )
+    number(
+        "min-epoch-images",
+        "least images shown per epoch without --epoch-images; of fewer, each is shown several times",
+    )
     number("freeze-epochs", "first epochs, in which only the head learns")
     number("unfreeze-epochs", "epochs over which the backbone's stages then join from the top")
     number("warmup-epochs", "epochs over which the learning rate then rises")
@@ -217,6 +221,12 @@ def configure_recipe(group: "argparse._ArgumentGroup") -> None:
     number("focal-gamma", "how much less --loss focal heeds what is sure already")
     number("class-balance-beta", "of --loss class-balanced: 0 weighs images, near 1 classes")
     number("generalized-q", "of --loss generalized: towards 1 wrong labels weigh less")
+    number(
+        "bn-momentum",
+        "how far batch norm's running statistics move at each update",
+        kind=float,
+        unset="as the backbone has it",
+    )
     number(
         "bn-images",
         "images over which batch norm's statistics are estimated anew, before the first epoch and after "

@@ -80,10 +80,9 @@ class Trial:
     @property
     def recipe(self) -> Recipe:
         """The arm's recipe with the trial's seed. Unless it has a number of its own, an epoch shows as
-        many images as the whole of the labels are, whatever the share."""
+        many images as it would with the whole of the labels, whatever the share."""
         common = self.arm.recipe
-        images = common.epoch_images or len(self.round.train)
-        return replace(common, seed=self.seed, epoch_images=images)
+        return replace(common, seed=self.seed, epoch_images=common.drawn(len(self.round.train)))
 
     @property
     def shown(self) -> int:

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from edge_runtime.contracts.manifest import InputSpec
+from edge_runtime.errors import UsageError
 from train.data.stream import BatchStream
 from train.fitting.machine import Machine
 from train.fitting.state import State
@@ -26,6 +27,17 @@ def norms(network: nn.Module) -> list[_BatchNorm]:
         for part in network.modules()
         if isinstance(part, _BatchNorm) and part.running_mean is not None
     ]
+
+
+def set_momentum(network: nn.Module, momentum: float) -> None:
+    """How far the statistics move at each update; raises UsageError for a network without any."""
+    layers = norms(network)
+    if not layers:
+        raise UsageError(
+            f"--bn-momentum: {type(network).__name__} has no batch norm; leave the flag out"
+        )
+    for layer in layers:
+        layer.momentum = momentum
 
 
 def begin(state: State, task: Task, machine: Machine) -> None:

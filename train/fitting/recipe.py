@@ -28,8 +28,11 @@ class Recipe:
     them."""
     epochs: int = 12
     epoch_images: int | None = None
-    """Images shown per epoch; None shows as many as there are. The same number gives data sets of any
-    size the same budget."""
+    """Images shown per epoch; None shows as many as there are, `min_epoch_images` at least. The same
+    number gives data sets of any size the same budget."""
+    min_epoch_images: int = 512
+    """Images shown per epoch where fewer teach, each then several times, under another augmentation:
+    `epochs` of a hundred images would end before the network has moved. 0 shows each once."""
     freeze_epochs: int = 1
     """First epochs in which only the head learns: its first gradients would spoil the backbone."""
     unfreeze_epochs: int = 0
@@ -62,6 +65,10 @@ class Recipe:
     generalized_q: float = 0.5
     """Of the generalised cross-entropy: towards 0 the cross-entropy, at 1 the mean absolute error, which
     wrong labels harm least and which learns slowest."""
+    bn_momentum: float | None = None
+    """How far batch norm's running statistics move at each update; None leaves it as the backbone has
+    it, 0.1 with most: those of a run of fewer updates than some times 1 / momentum are still in part
+    those that it began with."""
     bn_images: int = 0
     """Images of the target over which batch norm's statistics are estimated anew, before the first epoch
     and after each; 0 leaves them to the training."""
@@ -85,6 +92,7 @@ class Recipe:
             ("epochs", self.epochs, 1, math.inf),
             ("full-size-epochs", self.full_size_epochs, 1, math.inf),
             ("epoch-images", self.epoch_images, 2, math.inf),
+            ("min-epoch-images", self.min_epoch_images, 0, math.inf),
             ("freeze-epochs", self.freeze_epochs, 0, self.epochs),
             ("unfreeze-epochs", self.unfreeze_epochs, 0, self.epochs - self.freeze_epochs),
             ("warmup-epochs", self.warmup_epochs, 0, math.inf),
@@ -100,6 +108,7 @@ class Recipe:
             ("focal-gamma", self.focal_gamma, 0, 10),
             ("class-balance-beta", self.class_balance_beta, 0, 0.9999999),
             ("generalized-q", self.generalized_q, 0.01, 1),
+            ("bn-momentum", self.bn_momentum, 1e-4, 1),
             ("bn-images", self.bn_images, 0, math.inf),
             ("model-ema-decay", self.model_ema_decay, 0, 0.999999),
             ("sampling-power", self.sampling_power, 0, 1),
@@ -123,12 +132,16 @@ class Recipe:
             return self.img_size
         return self.train_img_size
 
+    def drawn(self, images: int) -> int:
+        """How many images are drawn for an epoch where that many teach."""
+        return self.epoch_images or max(images, self.min_epoch_images)
+
     def shown(self, images: int) -> int:
-        """How many images an epoch shows where that many teach: whole updates, or all of less than one.
+        """How many of them it shows: whole updates, or all of less than one.
 
         A last, smaller update would give its images more weight and batch norm a poor estimate.
         """
-        wanted = self.epoch_images or images
+        wanted = self.drawn(images)
         return wanted - wanted % self.update_size or wanted
 
     def learning_stages(self, epoch: int, stages: int) -> int:

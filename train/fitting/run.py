@@ -282,11 +282,15 @@ def sides(settings: Settings, images: ImageStore, frozen: Split | None) -> Split
 
 
 def new_network(model: str, recipe: Recipe, classes: int) -> nn.Module:
-    """The backbone with the random weights of the recipe's seed, for all sizes that the recipe shows."""
+    """The backbone with the random weights of the recipe's seed and its momentum of batch norm, for all
+    sizes that the recipe shows."""
     sides = sorted({recipe.side(0), recipe.img_size})
     torch.manual_seed(recipe.seed)
     sizes = [InputSpec(height=side, width=side) for side in sides]
-    return backbones.build(model, classes, sizes, drop_path=recipe.drop_path)
+    network = backbones.build(model, classes, sizes, drop_path=recipe.drop_path)
+    if recipe.bn_momentum is not None:
+        batch_norm.set_momentum(network, recipe.bn_momentum)
+    return network
 
 
 def _describe(images: ImageStore, settings: Settings) -> str:

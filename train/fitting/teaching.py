@@ -49,7 +49,7 @@ def draw_lesson(task: Task, epoch: int, device: torch.device) -> Lesson:
     counts = np.bincount(classes, minlength=len(task.images.dataset.labels)).tolist()
     shares = drawing_shares(counts, recipe.sampling_power)
     random = np.random.default_rng((recipe.seed, epoch))
-    drawn = draw_epoch(classes, shares, recipe.epoch_images or len(classes), random)
+    drawn = draw_epoch(classes, shares, recipe.drawn(len(classes)), random)
     side = recipe.side(epoch)
     return Lesson(
         epoch=epoch,

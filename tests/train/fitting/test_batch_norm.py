@@ -6,12 +6,14 @@ import torch
 from torch import nn
 
 from edge_runtime.contracts.manifest import InputSpec
+from edge_runtime.errors import UsageError
 from train.data.split import split_dataset
 from train.data.stream import ImageStore, open_images
 from train.fitting import backbones, batch_norm
 from train.fitting.loop import new_state, run_epochs
 from train.fitting.machine import Machine
 from train.fitting.record import Settings
+from train.fitting.run import new_network
 from train.fitting.task import Task
 from train.run_folder import RunFolder
 
@@ -115,6 +117,23 @@ def test_nothing_changes_where_it_is_not_asked_for(task: Task, machine: Machine)
     batch_norm.end_epoch(state, plain, machine, 0)
     before, after = network().state_dict(), state.average.network.state_dict()
     assert all(torch.equal(after[name], value) for name, value in before.items())
+
+
+def test_statistics_follow_at_the_momentum_that_the_recipe_names(task: Task) -> None:
+    as_it_comes = new_network("test_efficientnet", task.recipe, 3)
+    quick = new_network("test_efficientnet", replace(task.recipe, bn_momentum=0.5), 3)
+    assert {norm.momentum for norm in batch_norm.norms(as_it_comes)} == {0.1}
+    assert {norm.momentum for norm in batch_norm.norms(quick)} == {0.5}
+    norm = first_norm(quick).train()
+    images = torch.ones(2, norm.num_features, 4, 4)
+    norm(images)
+    norm(images)
+    torch.testing.assert_close(norm.running_mean, torch.full((norm.num_features,), 0.75))
+
+
+def test_a_momentum_for_a_network_without_batch_norm_is_refused(task: Task) -> None:
+    with pytest.raises(UsageError, match="--bn-momentum: ConvNeXt has no batch norm"):
+        new_network("test_convnext", replace(task.recipe, bn_momentum=0.5), 3)
 
 
 def test_a_network_with_layer_norm_has_nothing_to_estimate() -> None:

@@ -29,7 +29,7 @@ SIZE = InputSpec(height=32, width=32)
 FLAGS = shlex.split(
     "--manifest rows.csv --path-column file --label-column kind --group-column serial --val-split 0.4 "
     "--initial-weights scratch --img-size 32 --epochs 3 -b 5 --grad-accum-steps 2 --lr 3e-3 --seed 3 "
-    "-j 1 --cache-gb 0.00003"
+    "--min-epoch-images 0 -j 1 --cache-gb 0.00003"
 )
 TORCHRUN = shlex.split("-m torch.distributed.run --standalone --nproc-per-node 2 -m")
 

@@ -34,13 +34,18 @@ def test_stages_join_from_the_top_once_the_head_has_learned() -> None:
 
 
 def test_an_epoch_shows_whole_updates_or_all_of_less_than_one() -> None:
-    recipe = Recipe(batch_size=32)
+    recipe = Recipe(batch_size=32, min_epoch_images=0)
     assert [recipe.shown(images) for images in (5, 32, 63, 64)] == [5, 32, 32, 64]
-    assert [Recipe(batch_size=16, grad_accum_steps=2).shown(images) for images in (5, 63)] == [
-        5,
-        32,
-    ]
+    gathering = Recipe(batch_size=16, grad_accum_steps=2, min_epoch_images=0)
+    assert [gathering.shown(images) for images in (5, 63)] == [5, 32]
     assert [Recipe(batch_size=32, epoch_images=70).shown(images) for images in (5, 900)] == [64, 64]
+
+
+def test_few_images_are_shown_again_and_many_once() -> None:
+    recipe = Recipe(batch_size=32, min_epoch_images=512)
+    assert [recipe.shown(images) for images in (2, 138, 512, 600)] == [512, 512, 512, 576]
+    of_its_own = Recipe(batch_size=32, min_epoch_images=512, epoch_images=64)
+    assert of_its_own.shown(138) == 64
 
 
 def test_the_last_epochs_run_at_full_size() -> None:
@@ -74,6 +79,9 @@ def test_the_average_follows_closely_at_first() -> None:
         {"sampling_power": 1.5},
         {"seed": -1},
         {"epoch_images": 1},
+        {"min_epoch_images": -1},
+        {"bn_momentum": 0},
+        {"bn_momentum": 1.5},
         {"unfreeze_epochs": 12},
         {"grad_accum_steps": 0},
         {"layer_decay": 1.1},

@@ -14,7 +14,7 @@ from train.cli.main import main
 
 FIT = shlex.split(
     f"--model test_efficientnet --img-size {SIDE} --epochs 2 --freeze-epochs 0 --warmup-epochs 0 -b 8 "
-    "--seed 3 -j 1"
+    "--min-epoch-images 0 --seed 3 -j 1"
 )
 
 
