@@ -137,7 +137,8 @@ def _few() -> Iterator[str]:
     for name, one in found["summary"].items():
         error = one["standard_error"]
         more = f"{one['more']:+.3f} (standard error {error:.3f})" if error else ""
-        yield f"| {name} | `{found['choices'][name]}` | {one['macro_f1']:.3f} | {more} |"
+        flags = f"`{found['choices'][name]}`" if found["choices"][name] else ""
+        yield f"| {name} | {flags} | {one['macro_f1']:.3f} | {more} |"
     yield ""
     yield (
         f"At most {sum(found['taught'])} images of NEU-DET or X-SDD teach, {commonest} of one class and "
