@@ -38,8 +38,8 @@ def steps(model: str, side: int) -> tuple[Step, ...]:
         made += [
             step(f"export {run} --false-positives 0.03 --out {run}.onnx", f"{run}.onnx"),
             step(
-                f"build --int8 {WIDE} {QUICK} {run}.onnx --calibration crops --validation held "
-                f"--out bundles/{run}/1.0.0",
+                f"build --int8 {WIDE} --max-flips 1 {QUICK} {run}.onnx --calibration crops "
+                f"--validation held --out bundles/{run}/1.0.0",
                 f"bundles/{run}/1.0.0.gate.json",
                 program="optimize",
             ),
