@@ -36,7 +36,7 @@ def figures() -> str:
 
 def _accuracy(result: Mapping[str, Any]) -> Iterator[str]:
     yield (
-        "| images held back | variant | layers left float | macro F1 | lost, points | flips | logits, dB "
+        "| images held back | variant | float layers | macro F1 | lost, points | flips | logits, dB "
         "| classes lost |"
     )
     yield "|---|---|---|---|---|---|---|---|"
