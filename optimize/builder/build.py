@@ -5,20 +5,21 @@ written beside the bundle's place whether a bundle comes of it or not.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
 import onnx
 
 from edge_runtime import __version__
-from edge_runtime.contracts.manifest import BundleManifest
+from edge_runtime.contracts.manifest import BundleManifest, ModelSpec
 from edge_runtime.errors import EngineError
 from optimize import package, report
 from optimize.answers import Answers, answer
 from optimize.builder import records
-from optimize.builder.candidates import Source, doubts, make_best, observe
+from optimize.builder.candidates import Candidate, Source, doubts, make_best, observe
 from optimize.builder.engines import opened
-from optimize.builder.images import Calibration, note_faults, open_validation, read_calibration
+from optimize.builder.images import note_faults, open_validation, read_calibration
 from optimize.builder.judging import Court, Judged
 from optimize.builder.kinds import FLOAT
 from optimize.builder.order import Built, Order
@@ -29,50 +30,111 @@ from optimize.gate_report.record import Excluded, GateReport, VariantReport
 from optimize.graph import FloatModel, read_model, simplify
 from optimize.watch import Watch
 
+_NAMED_FLIPS = 20
+"""Of each variant, as they come; all of them stand in the report."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Evidence:
+    """What will be built, and what the images say of it."""
+
+    candidates: Sequence[Candidate]
+    named: str
+    """Name and content hash of the images."""
+    images: Dataset
+    answers: Answers
+    """Of float32 and of each candidate as it will be."""
+    gate: GateReport | None
+    """None where nothing was judged."""
+
 
 def build(order: Order, watch: Watch) -> Built:
     """Carry out the order; raises an EdgeInspectError and leaves no bundle behind when it cannot."""
     package.refuse_existing(order.target)
     _refuse_unjudged(order)
-    source_file = read_model(order.model)
-    _check_runs(source_file, order)
-    model = simplify(source_file)
+    given = read_model(order.model)
+    _check_runs(given, order)
+    model = simplify(given)
     validation = open_validation(order, model.spec)
     calibration = read_calibration(order, model.spec, watch)
     source = observe(model, calibration, order.kinds, watch)
     candidates = [make_best(source, kind, order, watch) for kind in order.kinds]
-    gate: GateReport | None = None
-    if validation is None:
-        named, images = f"calibration: {calibration.named}", calibration.dataset
-        answers = _answer_calibration(source, order, watch)
-    else:
-        doubted = doubts(source, validation, watch)
-        court = Court.summon(order, source, candidates, validation, watch)
-        note_faults(validation.root, court.answers.faults, watch)
-        judged = [court.repair(court.judge(made)) for made in candidates]
-        candidates = [each.candidate for each in judged]
-        named, images, answers = validation.named(), validation, _final(court, judged)
-        gate = _report(order, model, calibration, named, court, judged, doubted)
-        _publish(gate, order, images, watch)
-    protos = {FLOAT: model.proto} | {made.precision: made.proto for made in candidates}
-    nodes = {"source": source_file.nodes} | {key: len(p.graph.node) for key, p in protos.items()}
+    evidence = (
+        _glance(source, order, watch)
+        if validation is None
+        else _judge(source, candidates, validation, order, watch)
+    )
+    manifest, reason = _write(source, evidence, order, watch)
+    made = {made.precision: len(made.proto.graph.node) for made in evidence.candidates}
+    return Built(
+        path=order.target,
+        manifest=manifest,
+        nodes={"source": given.nodes, FLOAT: model.nodes} | made,
+        report=evidence.gate,
+        reason=reason,
+    )
+
+
+def _judge(
+    source: Source,
+    candidates: Sequence[Candidate],
+    images: Dataset,
+    order: Order,
+    watch: Watch,
+) -> _Evidence:
+    """Judge, repair, and publish what was found; raises GateFailed where a variant fails."""
+    doubted = doubts(source, images, watch)
+    court = Court.summon(order, source, candidates, images, watch)
+    note_faults(images.root, court.answers.faults, watch)
+    judged = [court.repair(court.judge(made)) for made in candidates]
+    gate = _report(order, source, images.named(), court, judged, doubted)
+    _publish(gate, order, images, watch)
+    return _Evidence(
+        candidates=[each.candidate for each in judged],
+        named=gate.validation,
+        images=images,
+        answers=_final(court, judged),
+        gate=gate,
+    )
+
+
+def _glance(source: Source, order: Order, watch: Watch) -> _Evidence:
+    """Without validation images: what float32 says of the calibration images, which judges nothing."""
+    spec, calibration = source.model.spec, source.calibration
+    watch.note("warning: no --validation: nothing was judged, and the figures flatter")
+    with (
+        opened({FLOAT: source.model.proto}, spec, order.threads[0], order.engines[0]) as engines,
+        watch.stage("comparing verdicts", len(calibration.images)) as advanced,
+    ):
+        answers = answer(calibration.images, engines, len(spec.labels), advanced)
+    return _Evidence(
+        candidates=(),
+        named=f"calibration: {calibration.named}",
+        images=calibration.dataset,
+        answers=answers,
+        gate=None,
+    )
+
+
+def _write(
+    source: Source, evidence: _Evidence, order: Order, watch: Watch
+) -> tuple[BundleManifest, str]:
+    """Measure, and write the bundle; its manifest, and why the default variant is the default."""
+    model, candidates = source.model, evidence.candidates
+    files = {FLOAT: model.proto} | {made.precision: made.proto for made in candidates}
+    runs = files | {made.precision: made.rehearsed for made in candidates}
     with package.staging(order.target) as folder:
-        for precision, proto in protos.items():
+        for precision, proto in files.items():
             onnx.save(proto, folder / records.file_name(precision))
-        runs = protos | {made.precision: made.rehearsed for made in candidates}
-        golden = records.golden(folder, order, model.spec, images, answers, runs)
+        golden = records.golden(folder, order, model.spec, evidence.images, evidence.answers, runs)
         timed = records.time(order, source, candidates, watch)
         default, reason = records.choose_default(timed)
-        facts = {"source_sha256": model.sha256, "optimize": __version__}
-        if candidates:
-            facts["calibration"] = calibration.named
-        spec = model.spec.model_copy(update={"provenance": {**model.spec.provenance, **facts}})
-        accuracy = records.accuracy(named, model.spec, answers, watch)
+        accuracy = records.accuracy(evidence.named, model.spec, evidence.answers, watch)
         manifest = BundleManifest(
             name=order.target.parent.name,
             version=order.target.name,
             created_at=datetime.now(UTC),
-            model=spec,
+            model=_with_origin(source, candidates),
             variants=records.variants(candidates, accuracy, timed),
             default_variant=default,
             golden=golden,
@@ -81,7 +143,15 @@ def build(order: Order, watch: Watch) -> Built:
         (folder / package.CARD).write_text(report.model_card(manifest, reason), encoding="utf-8")
         manifest = manifest.model_copy(update={"files": package.hash_files(folder)})
         package.seal(folder, manifest)
-    return Built(path=order.target, manifest=manifest, nodes=nodes, report=gate, reason=reason)
+    return manifest, reason
+
+
+def _with_origin(source: Source, candidates: Sequence[Candidate]) -> ModelSpec:
+    spec = source.model.spec
+    facts = {"source_sha256": source.model.sha256, "optimize": __version__}
+    if candidates:
+        facts["calibration"] = source.calibration.named
+    return spec.model_copy(update={"provenance": {**spec.provenance, **facts}})
 
 
 def _refuse_unjudged(order: Order) -> None:
@@ -102,16 +172,6 @@ def _check_runs(model: FloatModel, order: Order) -> None:
         raise ModelError(f"the model cannot be run: {exc}") from exc
 
 
-def _answer_calibration(source: Source, order: Order, watch: Watch) -> Answers:
-    spec, images = source.model.spec, source.calibration.images
-    watch.note("warning: no --validation: nothing was judged, and the figures flatter")
-    with (
-        opened({FLOAT: source.model.proto}, spec, order.threads[0], order.engines[0]) as engines,
-        watch.stage("comparing verdicts", len(images)) as advanced,
-    ):
-        return answer(images, engines, len(spec.labels), advanced)
-
-
 def _final(court: Court, judged: Sequence[Judged]) -> Answers:
     """The answers of what was judged last, repaired candidates included."""
     logits = {FLOAT: court.answers.logits[FLOAT]}
@@ -121,8 +181,7 @@ def _final(court: Court, judged: Sequence[Judged]) -> Answers:
 
 def _report(
     order: Order,
-    model: FloatModel,
-    calibration: Calibration,
+    source: Source,
     named: str,
     court: Court,
     judged: Sequence[Judged],
@@ -134,10 +193,10 @@ def _report(
         name=order.target.parent.name,
         version=order.target.name,
         made_at=datetime.now(UTC),
-        source_sha256=model.sha256,
-        model=model.spec,
+        source_sha256=source.model.sha256,
+        model=source.model.spec,
         validation=named,
-        calibration=calibration.named,
+        calibration=source.calibration.named,
         limits=order.limits,
         variants=(
             VariantReport(
@@ -167,10 +226,15 @@ def _publish(gate: GateReport, order: Order, images: Dataset, watch: Watch) -> N
     """Write the report, say what must not be overlooked, and raise GateFailed where a variant fails."""
     written = page.write(gate, images, order.target)
     for variant in gate.variants:
-        for flip in variant.judgement.flips:
+        flips = variant.judgement.flips
+        for flip in flips[:_NAMED_FLIPS]:
             watch.note(
                 f"flip: {variant.precision}: {flip.path} ({flip.label or 'unlabelled'}): "
                 f"{flip.before.words()} -> {flip.after.words()}"
+            )
+        if len(flips) > _NAMED_FLIPS:
+            watch.note(
+                f"and {len(flips) - _NAMED_FLIPS} more flips of {variant.precision}: {written}"
             )
     for warning in gate.warnings:
         watch.note(f"warning: {warning}")
