@@ -153,7 +153,12 @@ def _plan(wiring: Wiring, floats: frozenset[str], *, depthwise: bool) -> _Plan:
         result = _result(wiring, node)
         if residual is not None and result is not None:
             places.add((residual, node.output[0]))
-            places |= {(result, reader.output[0]) for reader in wiring.readers[result]}
+            # A layer that stays float reads the sum as it is: half quantised it would gain nothing.
+            places |= {
+                (result, reader.output[0])
+                for reader in wiring.readers[result]
+                if reader.output[0] in weighted or not wiring.has_kernel(reader)
+            }
     return _Plan(weighted=frozenset(weighted), places=frozenset(places))
 
 

@@ -43,9 +43,9 @@ class TensorRtWorkbench:
 
     def __init__(self, index: int) -> None:
         """Raises EngineError when there is no TensorRT or no such device."""
-        from edge_runtime.engines import tensorrt
+        from edge_runtime.engines.tensorrt import VERSION, TensorRtEngine
 
-        self._engines = tensorrt
+        self._version, self._engine = VERSION, TensorRtEngine
         self._index = index
         memory = open_memory(index)
         self._facts = memory.facts
@@ -57,7 +57,7 @@ class TensorRtWorkbench:
 
     @property
     def tensorrt(self) -> str:
-        return self._engines.VERSION
+        return self._version
 
     def build(self, model: Path) -> bytes:
         memory = open_memory(self._index)
@@ -68,7 +68,7 @@ class TensorRtWorkbench:
             memory.close()
 
     def open(self, built: Plan, spec: ModelSpec) -> InferenceEngine:
-        return self._engines.TensorRtEngine(spec, plans=[built], memory=open_memory(self._index))
+        return self._engine(spec, plans=[built], memory=open_memory(self._index))
 
     def ask_driver(self) -> DriverFacts:
         return nvidia_smi.ask_driver(self._index, self._facts.name)

@@ -18,7 +18,7 @@ from optimize.calibration.observation import Observation, observe
 from optimize.calibration.ranges import Method
 from optimize.gates import count_flips, decisions, sqnr_db
 from optimize.tensorrt import half, lint
-from optimize.tensorrt.quantize import activations, quantise
+from optimize.tensorrt.quantize import activations, quantise, weighted
 from optimize.tensorrt.rehearsal import rehearse
 from tests.optimize.tensorrt.networks import logits
 from tests.optimize.tiny_network import Pixels
@@ -82,6 +82,17 @@ def test_the_int8_file_flips_at_most_one_verdict_in_sixty(
     answers = logits(file, held_out)
     assert flips(spec, reference, answers) <= 1
     assert sqnr_db(reference, answers) > 25
+
+
+@pytest.mark.parametrize("count", [1, 3, 7, 20, 48])
+def test_whatever_layers_are_left_float_the_file_keeps_the_rules(
+    lite0: onnx.ModelProto, seen: Mapping[str, Observation], count: int
+) -> None:
+    layers = np.random.default_rng(count).permutation(weighted(lite0))
+    for alone in (layers[:count], set(weighted(lite0)) - set(layers[:count])):
+        if len(alone) < len(layers):
+            file = quantise(lite0, seen, Method.MINMAX, floats=frozenset(map(str, alone)))
+            assert [str(found) for found in lint.errors(lint.check(file))] == []
 
 
 def test_the_fp16_file_flips_none(
