@@ -3,7 +3,7 @@
     HANG_WHILE=FILE python -m tests.faults.hanging PART -- <daemon arguments>
 
 PART is `source`, `engine` or `sync`; or `blind`, a hanging engine under a watchdog that pings
-because the process lives, which is what a watchdog must not be.
+because the process lives, which is what a watchdog must not be; or `forgetful`, see there.
 """
 
 import os
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_runtime import station
+from edge_runtime.batcher import MicroBatcher
 from edge_runtime.cli.main import main
 from edge_runtime.contracts.frame import Frame
 from edge_runtime.health import HealthLog
@@ -80,11 +81,17 @@ def blind() -> None:
     HealthLog.stalled_s = lambda _self: 0.0  # type: ignore[method-assign]
 
 
+def forgetful() -> None:
+    """Nothing hangs; a batch that is not full when the last frame has come is left where it is."""
+    MicroBatcher.__len__ = lambda _self: 0  # type: ignore[method-assign]
+
+
 _PARTS: dict[str, Callable[[], None]] = {
     "source": source,
     "engine": engine,
     "sync": sync,
     "blind": blind,
+    "forgetful": forgetful,
 }
 
 if __name__ == "__main__":
