@@ -28,8 +28,16 @@ class HealthLog:
     """Counts frames and verdicts of one run of the daemon."""
 
     def __init__(
-        self, *, boot_id: str, site: str, station: StationId, bundle: str, engine: str
+        self,
+        *,
+        boot_id: str,
+        site: str,
+        station: StationId,
+        bundle: str,
+        engine: str,
+        batch_wait_s: float = 0.0,
     ) -> None:
+        """`batch_wait_s` is how long the first frame of a batch may wait for others, seconds."""
         self._about = {
             "boot_id": boot_id,
             "site": site,
@@ -46,7 +54,7 @@ class HealthLog:
         self._latencies_s: deque[float] = deque(maxlen=_RECENT)
         self._problems: dict[str, str] = {}
         self._stopwatches = {stage: Stopwatch() for stage in STAGES}
-        self._progress = Progress(time.monotonic())
+        self._progress = Progress(time.monotonic(), batch_wait_s=batch_wait_s)
 
     @property
     def frames(self) -> int:

@@ -414,6 +414,7 @@ def open_station(
                 station=station_id,
                 bundle=bundle.title,
                 engine=engine.name,
+                batch_wait_s=config.max_wait_ms / 1000,
             ),
             max_batch=config.max_batch,
             max_wait_s=config.max_wait_ms / 1000,

@@ -15,7 +15,8 @@ examples:
   edge-inspect tail --station L07-S3                 what the MES receives
   edge-inspect demo                                  see it work, broker included
 
-exit codes: 0 done, 2 usage, 3 bundle, 4 camera, 5 engine, 6 broker, 7 state folder, 130 interrupted
+exit codes: 0 done, 2 usage, 3 bundle, 4 camera, 5 engine, 6 broker, 7 state folder,
+8 address of probes and scrapes, 130 interrupted
 """
 
 _OF_THE_PROGRAM = {"-h", "--help", "--version"}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar, Final
 
-from edge_runtime.errors import UsageError
+from edge_runtime.errors import ServiceError
 
 _AT_ONCE: Final = 8
 """Requests at a time; further ones are closed unanswered."""
@@ -31,11 +31,11 @@ class Endpoint:
     """Answers GET from a table until it is closed."""
 
     def __init__(self, host: str, port: int, pages: Mapping[str, Callable[[], Page]]) -> None:
-        """Listens at once; `port` 0 takes a free one. Raises UsageError when the address is taken."""
+        """Listens at once; `port` 0 takes a free one. Raises ServiceError when the address is taken."""
         try:
             self._server = _Server((host, port), type("Handler", (_Handler,), {"pages": pages}))
         except (OSError, OverflowError) as exc:
-            raise UsageError(
+            raise ServiceError(
                 f"http cannot listen on {host}:{port} ({exc}): give another with --http-port; "
                 "each station of a machine needs its own"
             ) from exc

@@ -72,7 +72,7 @@ class Supervisor:
         """`reload` reads the configuration anew and returns one line about it; never raises.
 
         `http` is the host and port of `/healthz`, `/readyz` and `/metrics`; None for none of them.
-        Raises UsageError when the address is taken.
+        Raises ServiceError when the address is taken.
         """
         self._notifier = notifier
         self._reload = reload

@@ -42,6 +42,18 @@ def test_a_frame_that_waits_for_room_is_the_later_stages_debt_and_not_the_source
     assert progress.stalled_s(11.0) == 0.5, "and now the source is asked again"
 
 
+def test_a_frame_that_may_wait_for_company_is_not_owed_before_it_has() -> None:
+    progress = Progress(0.0, batch_wait_s=60.0)
+    for now in (0.0, 30.0):
+        progress.frame_taken(now)
+        progress.frame_handed_on(now)
+    progress.source_answered(61.0)
+    assert progress.stalled_s(61.0) == 1.0
+    progress.frames_answered(1, 61.0)
+    progress.source_answered(120.0)
+    assert progress.stalled_s(120.0) == 0, "the second may have opened a batch of its own"
+
+
 def test_a_disk_that_refuses_has_answered() -> None:
     progress = Progress(0.0)
     progress.frame_taken(0.0)

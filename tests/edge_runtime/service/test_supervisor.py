@@ -18,7 +18,7 @@ from prometheus_client.samples import Sample
 from edge_runtime import __version__
 from edge_runtime.contracts.health import Health
 from edge_runtime.contracts.verdict import Outcome
-from edge_runtime.errors import UsageError
+from edge_runtime.errors import ServiceError
 from edge_runtime.service.distribution import BOUNDS_S, Distribution, Stopwatch
 from edge_runtime.service.notify import Notifier, open_notifier
 from edge_runtime.service.supervisor import Supervisor
@@ -157,11 +157,11 @@ def test_a_histogram_counts_upwards_to_all_that_was_measured(station: PlayedStat
     assert values["sum"] == pytest.approx(60.0045)
 
 
-def test_it_is_on_loopback_and_a_taken_port_is_a_users_mistake() -> None:
+def test_it_is_on_loopback_and_a_taken_port_is_named() -> None:
     with supervising(open_notifier({})) as supervisor:
         port = supervisor.http_port
         assert port is not None
-        with pytest.raises(UsageError, match="--http-port"):
+        with pytest.raises(ServiceError, match="--http-port"):
             Supervisor(open_notifier({}), reload=lambda: "", http=("127.0.0.1", port))
 
 
