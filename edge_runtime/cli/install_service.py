@@ -34,7 +34,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
     parser.epilog = _EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--station", default="L07-S3", metavar="STATION", help="line and station")
+    parser.add_argument(
+        "--station", metavar="STATION", help="write an example configuration for it, L07-S3"
+    )
     parser.add_argument(
         "--root", type=Path, default=Path("/"), metavar="FOLDER", help="instead of /"
     )
@@ -54,7 +56,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write the files; returns 0, or 2 when one that is there differs."""
     try:
-        station = StationId.parse(arguments.station)
+        station = StationId.parse(arguments.station) if arguments.station else None
     except ValueError as exc:
         raise UsageError(f"--station: {exc}") from exc
     program = arguments.program.absolute()
@@ -97,11 +99,12 @@ def _show_difference(file: PlannedFile) -> None:
             print(line)
 
 
-def _next_steps(station: StationId) -> str:
+def _next_steps(station: StationId | None) -> str:
+    name = station or "LINE-STATION"
     return f"""
 next, as root:
   systemd-sysusers && systemd-tmpfiles --create
-  editor /etc/edge-inspect/{station}.toml
-  edge-inspect doctor --config /etc/edge-inspect/{station}.toml
+  editor /etc/edge-inspect/{name}.toml
+  edge-inspect doctor --config /etc/edge-inspect/{name}.toml
   systemctl daemon-reload
-  systemctl enable --now edge-inspect@{station}"""
+  systemctl enable --now edge-inspect@{name}"""

@@ -16,7 +16,7 @@ examples:
   edge-inspect demo                                  see it work, broker included
 
 exit codes: 0 done, 2 usage, 3 bundle, 4 camera, 5 engine, 6 broker, 7 state folder,
-8 address of probes and scrapes, 130 interrupted
+13 address of probes and scrapes, 130 interrupted
 """
 
 _OF_THE_PROGRAM = {"-h", "--help", "--version"}

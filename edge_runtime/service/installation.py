@@ -8,6 +8,7 @@ Starts nothing, and asks systemd nothing.
 
 import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import count
@@ -21,6 +22,8 @@ _EXAMPLE_TOPIC = "L07/S3"
 _EXAMPLE_PROGRAM = "/opt/edge-inspect/bin/edge-inspect"
 _UNIT = "edge-inspect@.service"
 _SPACED_RESTARTS = f"{_UNIT}.d/restart-steps.conf"
+_GROUP = "sysusers.d/edge-inspect.conf"
+_FOLDERS = "tmpfiles.d/edge-inspect.conf"
 
 
 class Change(StrEnum):
@@ -50,35 +53,37 @@ def templates() -> Path:
     return packaged if packaged.is_dir() else Path(__file__).parents[2] / "systemd"
 
 
-def plan(root: Path, *, station: StationId, program: Path) -> tuple[PlannedFile, ...]:
-    """The files of `station` below `root`, `/` or the root of an image; `program` is what the unit runs.
+def plan(root: Path, *, station: StationId | None, program: Path) -> tuple[PlannedFile, ...]:
+    """The files below `root`, `/` or the root of an image; `program` is what the unit runs.
 
-    Raises StateError when a file that is there cannot be read.
+    A configuration is among them where a station is named. Raises StateError when a file that is there
+    cannot be read.
     """
-    source = templates()
-    units, settings = root / "etc/systemd/system", root / "etc/edge-inspect"
-    shared = (
-        (_UNIT, units / _UNIT),
-        (_SPACED_RESTARTS, units / _SPACED_RESTARTS),
-        ("sysusers.d/edge-inspect.conf", root / "etc/sysusers.d/edge-inspect.conf"),
-        ("tmpfiles.d/edge-inspect.conf", root / "etc/tmpfiles.d/edge-inspect.conf"),
-    )
-    own = tuple(
-        (f"{_EXAMPLE_STATION}{suffix}.example", settings / f"{station}{suffix}")
-        for suffix in (".toml", ".env")
-    )
-    planned = []
-    for name, path in (*shared, *own):
-        text = (source / name).read_text(encoding="utf-8")
-        if path.name == _UNIT:
-            text = text.replace(_EXAMPLE_PROGRAM, str(program))
-        is_own = path.parent == settings
-        if is_own:
-            text = text.replace(_EXAMPLE_STATION, str(station))
-            text = text.replace(_EXAMPLE_TOPIC, f"{station.line}/{station.station}")
-        planned.append(
-            PlannedFile(path=path, text=text, mode=0o644, change=_change(path, text, is_own))
-        )
+    etc = root / "etc"
+    places = {
+        _UNIT: etc / "systemd/system" / _UNIT,
+        _SPACED_RESTARTS: etc / "systemd/system" / _SPACED_RESTARTS,
+        _GROUP: etc / _GROUP,
+        _FOLDERS: etc / _FOLDERS,
+    }
+    planned = [
+        _planned(name, path, {_EXAMPLE_PROGRAM: str(program)}, Change.DIFFERS)
+        for name, path in places.items()
+    ]
+    if station is not None:
+        words = {
+            _EXAMPLE_STATION: str(station),
+            _EXAMPLE_TOPIC: f"{station.line}/{station.station}",
+        }
+        planned += [
+            _planned(
+                f"{_EXAMPLE_STATION}{suffix}.example",
+                etc / "edge-inspect" / f"{station}{suffix}",
+                words,
+                Change.KEEP,
+            )
+            for suffix in (".toml", ".env")
+        ]
     return tuple(planned)
 
 
@@ -106,16 +111,19 @@ def install(planned: tuple[PlannedFile, ...]) -> tuple[Path, ...]:
     return tuple(kept)
 
 
-def _change(path: Path, text: str, is_own: bool) -> Change:
+def _planned(name: str, path: Path, words: Mapping[str, str], if_changed: Change) -> PlannedFile:
+    """The template of that name with these words put in, held against what is there."""
+    text = (templates() / name).read_text(encoding="utf-8")
+    for example, actual in words.items():
+        text = text.replace(example, actual)
     try:
         there = path.read_bytes()
+        change = Change.SAME if there == text.encode() else if_changed
     except FileNotFoundError:
-        return Change.WRITE
+        change = Change.WRITE
     except OSError as exc:
         raise StateError(f"{path} cannot be read ({exc.strerror}): run this as root") from exc
-    if there == text.encode():
-        return Change.SAME
-    return Change.KEEP if is_own else Change.DIFFERS
+    return PlannedFile(path=path, text=text, mode=0o644, change=change)
 
 
 def _free_name(path: Path) -> Path:

@@ -170,7 +170,6 @@ class Supervisor:
             if now >= next_status and self._notifier.listened_to:
                 next_status = now + _STATUS_EVERY_S
                 self._notifier.status(_summary(station.health(), self._stopping))
-
         self._note_end()
 
     def _note_end(self) -> None:

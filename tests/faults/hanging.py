@@ -2,8 +2,9 @@
 
     HANG_WHILE=FILE python -m tests.faults.hanging PART -- <daemon arguments>
 
-PART is `source`, `engine` or `sync`; or `blind`, a hanging engine under a watchdog that pings
-because the process lives, which is what a watchdog must not be; or `forgetful`, see there.
+PART is `source`, `engine` or `sync`. Others are `disk`, which does not hang but refuses; `blind`, an
+engine that hangs under a watchdog that is pinged because the process lives, which is what a watchdog
+must not be; and `forgetful`, which loses its last batch.
 """
 
 import os
@@ -17,6 +18,7 @@ from edge_runtime import station
 from edge_runtime.batcher import MicroBatcher
 from edge_runtime.cli.main import main
 from edge_runtime.contracts.frame import Frame
+from edge_runtime.errors import DiskFullError
 from edge_runtime.health import HealthLog
 from edge_runtime.journal.journal import Entry, Journal
 
@@ -75,6 +77,18 @@ def sync() -> None:
     Journal.append = hanging  # type: ignore[method-assign]
 
 
+def disk() -> None:
+    """As a full disk answers: at once, and by refusing."""
+    append = Journal.append
+
+    def refusing(self: Journal, entries: Sequence[Entry]) -> None:
+        if _MARK.exists():
+            raise DiskFullError("no room, says the test")
+        append(self, entries)
+
+    Journal.append = refusing  # type: ignore[method-assign]
+
+
 def blind() -> None:
     """The engine hangs, and the watchdog is pinged because the process lives."""
     engine()
@@ -90,6 +104,7 @@ _PARTS: dict[str, Callable[[], None]] = {
     "source": source,
     "engine": engine,
     "sync": sync,
+    "disk": disk,
     "blind": blind,
     "forgetful": forgetful,
 }

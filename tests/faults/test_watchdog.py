@@ -107,6 +107,19 @@ def test_a_short_stall_is_survived_and_said_to_be_over(
         assert daemon.stop() == 0
 
 
+def test_a_disk_that_refuses_is_no_stall_and_loses_nothing(
+    start: Callable[..., Daemon], systemd: ListeningSystemd, mark: Path, tmp_path: Path
+) -> None:
+    with running(start("disk"), systemd) as daemon:
+        mark.touch()
+        assert daemon.says("no room, says the test")
+        assert not systemd.falls_silent("WATCHDOG", WATCHDOG_S, within_s=KNOWN_WITHIN_S + 1)
+        mark.unlink()
+        assert daemon.stop() == 0
+        frames, _, verdicts = daemon.words().partition("edge-inspect: ")[2].partition(" frames, ")
+        assert int(frames) == int(verdicts.split()[0]) > 0
+
+
 def test_a_source_that_has_nothing_to_show_is_idle_and_not_stalled(
     start: Callable[..., Daemon], systemd: ListeningSystemd, tmp_path: Path
 ) -> None:

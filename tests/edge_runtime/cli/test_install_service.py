@@ -48,6 +48,12 @@ def test_everything_is_written_for_the_station_that_was_named(tmp_path: Path) ->
         assert stat.S_IMODE(file.stat().st_mode) == 0o644
 
 
+def test_without_a_station_there_is_no_configuration(tmp_path: Path) -> None:
+    assert main(["install-service", "--root", str(tmp_path), "--program", PROGRAM]) == 0
+    assert UNIT in files(tmp_path)
+    assert not (tmp_path / "etc/edge-inspect").exists()
+
+
 def test_installing_again_changes_nothing_and_keeps_the_configuration(tmp_path: Path) -> None:
     install(tmp_path)
     toml = tmp_path / "etc/edge-inspect/L01-S2.toml"

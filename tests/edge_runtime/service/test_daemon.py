@@ -1,6 +1,7 @@
 """A whole daemon: signals in the middle of work, its pages, and what it keeps open while it runs."""
 
 import json
+import operator
 import os
 import signal
 import socket
@@ -125,12 +126,11 @@ def test_the_pages_of_a_running_station(station: Callable[..., Station], port: i
         assert json.loads(get(port, "/healthz")) == {"ok": True, "problem": None}
         assert not reachable_from_outside(port)
 
-        descriptors = Path(f"/proc/{daemon.pid}/fd")
-        before = len(list(descriptors.iterdir()))
+        before = held(daemon)
         for _ in range(50):
             get(port, "/metrics")
-        # A connection may be on its way out.
-        assert eventually(lambda: len(list(descriptors.iterdir())) <= before)
+        # A connection and its thread may be on their way out.
+        assert eventually(lambda: all(map(operator.le, held(daemon), before))), held(daemon)
         assert daemon.stop() == 0
 
 
@@ -146,6 +146,12 @@ def counted(text: str, name: str) -> float:
         for sample in family.samples
         if sample.name == name
     )
+
+
+def held(daemon: Daemon) -> tuple[int, int]:
+    """File descriptors and threads of the daemon."""
+    process = Path(f"/proc/{daemon.pid}")
+    return len(list((process / "fd").iterdir())), len(list((process / "task").iterdir()))
 
 
 def ready(port: int) -> bool:
