@@ -23,6 +23,9 @@ from edge_runtime.errors import UsageError
 from edge_runtime.mes.credentials import PASSWORD_CREDENTIAL, PASSWORD_VARIABLE
 
 ENVIRONMENT_PREFIX = "EDGE_INSPECT_"
+RELOADABLE = frozenset({"log_level"})
+"""Keys that count from a SIGHUP on. All others decide which verdict a part gets, where it goes or what
+it says of its origin, and count from the next start."""
 _NOT_KEYS = {PASSWORD_VARIABLE}
 """Variables with the prefix that are secrets or switches of other programs, not configuration keys."""
 
@@ -99,12 +102,24 @@ class StationConfig(BaseModel):
     """What kind of part is inspected here, as the MES calls it (OPC 40100-1 productId)."""
     external_recipe_id: _Label | None = None
     """What the MES calls this inspection (OPC 40100-1 externalRecipeId)."""
+    http_port: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    """TCP port of `/healthz`, `/readyz` and `/metrics`; by default there is none."""
+    http_host: str = "127.0.0.1"
+    """Address that this port is opened on; `0.0.0.0` shows it to the network, unencrypted."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """What is written to the log; SIGHUP reads it anew."""
     frames: Annotated[int, Field(ge=1)] | None = None
     """Stop by itself after so many frames; by default never."""
 
     def sha256(self) -> str:
-        """Hash of the effective configuration, for the verdicts."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        """Hash of the effective configuration, for the verdicts; without what a reload may change."""
+        return hashlib.sha256(self.model_dump_json(exclude=set(RELOADABLE)).encode()).hexdigest()
+
+    def changed_keys(self, other: "StationConfig") -> tuple[str, ...]:
+        """The keys in which another configuration differs from this one."""
+        return tuple(
+            key for key in type(self).model_fields if getattr(self, key) != getattr(other, key)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,8 @@
     |- EngineError                exit 5   an inference engine that is missing or cannot run the model
     |- BrokerError                exit 6   an MQTT address or session that cannot work
     |- StateError                 exit 7   the state folder: journal unreadable, locked, damaged
-       `- DiskFullError       exit 7   its disk has no room
+    |  `- DiskFullError           exit 7   its disk has no room
+    `- ServiceError               exit 13  what supervises the station cannot be served
 
 A message is one line: what happened, the value that was seen, and how to mend it. Vendor errors are
 translated once, at the adapter that owns the vendor (`raise ... from exc`). Floors above derive their
@@ -61,3 +62,9 @@ class StateError(EdgeInspectError):
 
 class DiskFullError(StateError):
     """The disk under the state folder has no room for what must be written."""
+
+
+class ServiceError(EdgeInspectError):
+    """Probes and scrapes cannot be answered: the address is taken, or not there yet."""
+
+    exit_code = 13

@@ -5,6 +5,7 @@ most recent frames only, and at most `_TRACKED` verdicts are timed at once, so a
 """
 
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -13,18 +14,30 @@ import numpy as np
 
 from edge_runtime.contracts.health import Health, Latency
 from edge_runtime.contracts.station_id import StationId
-from edge_runtime.contracts.verdict import Outcome
+from edge_runtime.contracts.verdict import Outcome, Timings
+from edge_runtime.service.distribution import Distribution, Stopwatch
+from edge_runtime.service.progress import Progress
 
 _RECENT = 4096
 _TRACKED = 4096
+STAGES = ("wait", "preprocess", "infer", "commit", "acknowledge")
+"""What is timed: a frame's `Timings`, its batch's commit, and from its arrival to the PUBACK."""
 
 
 class HealthLog:
     """Counts frames and verdicts of one run of the daemon."""
 
     def __init__(
-        self, *, boot_id: str, site: str, station: StationId, bundle: str, engine: str
+        self,
+        *,
+        boot_id: str,
+        site: str,
+        station: StationId,
+        bundle: str,
+        engine: str,
+        batch_wait_s: float = 0.0,
     ) -> None:
+        """`batch_wait_s` is how long the first frame of a batch may wait for others, seconds."""
         self._about = {
             "boot_id": boot_id,
             "site": site,
@@ -40,6 +53,8 @@ class HealthLog:
         self._arrived: dict[int, float] = {}
         self._latencies_s: deque[float] = deque(maxlen=_RECENT)
         self._problems: dict[str, str] = {}
+        self._stopwatches = {stage: Stopwatch() for stage in STAGES}
+        self._progress = Progress(time.monotonic(), batch_wait_s=batch_wait_s)
 
     @property
     def frames(self) -> int:
@@ -53,10 +68,32 @@ class HealthLog:
         with self._lock:
             return self._verdicts.total()
 
+    @property
+    def ended(self) -> bool:
+        """Whether the last frame was taken in."""
+        with self._lock:
+            return self._progress.ended
+
+    def source_answered(self) -> None:
+        """The source gave a frame or said that there is none."""
+        with self._lock:
+            self._progress.source_answered(time.monotonic())
+
     def frame_taken(self) -> None:
         """A frame entered the station."""
         with self._lock:
             self._frames += 1
+            self._progress.frame_taken(time.monotonic())
+
+    def frame_handed_on(self) -> None:
+        """The stages behind the camera had room for the frame."""
+        with self._lock:
+            self._progress.frame_handed_on(time.monotonic())
+
+    def source_ended(self) -> None:
+        """No further frame will be taken in."""
+        with self._lock:
+            self._progress.source_ended()
 
     def time_verdicts(self, arrivals: Mapping[int, float]) -> None:
         """Verdicts are about to be committed: monotonic time of each frame's arrival, by seq.
@@ -70,7 +107,22 @@ class HealthLog:
     def verdicts_committed(self, outcomes: Iterable[Outcome]) -> None:
         """Verdicts are durable."""
         with self._lock:
+            before = self._verdicts.total()
             self._verdicts.update(outcomes)
+            self._progress.frames_answered(self._verdicts.total() - before, time.monotonic())
+
+    def disk_refused(self) -> None:
+        """The disk did not take verdicts, and said so."""
+        with self._lock:
+            self._progress.disk_refused(time.monotonic())
+
+    def time_stages(self, timings_ms: Iterable[Timings], *, commit_s: float) -> None:
+        """Where the time of a batch's frames went, up to their commit."""
+        with self._lock:
+            for timings in timings_ms:
+                for stage in ("wait", "preprocess", "infer"):
+                    self._stopwatches[stage].count(getattr(timings, stage) / 1000)
+                self._stopwatches["commit"].count(commit_s)
 
     def verdict_acknowledged(self, seq: int, now: float) -> None:
         """The broker has a verdict, at monotonic time `now`."""
@@ -79,6 +131,7 @@ class HealthLog:
             arrived = self._arrived.pop(seq, None)
             if arrived is not None:
                 self._latencies_s.append(now - arrived)
+                self._stopwatches["acknowledge"].count(now - arrived)
 
     def set_problem(self, part: str, problem: str | None) -> None:
         """What is wrong with one part of the station at present; None when it is well again."""
@@ -87,6 +140,21 @@ class HealthLog:
                 self._problems.pop(part, None)
             else:
                 self._problems[part] = problem
+
+    def problems(self, *parts: str) -> tuple[str, ...]:
+        """What is wrong with these parts at present."""
+        with self._lock:
+            return tuple(self._problems[part] for part in parts if part in self._problems)
+
+    def stalled_s(self) -> float:
+        """How long what the station owes has been owed, seconds: see `service.progress`."""
+        with self._lock:
+            return self._progress.stalled_s(time.monotonic())
+
+    def stages(self) -> Mapping[str, Distribution]:
+        """How long each of `STAGES` took, frame by frame."""
+        with self._lock:
+            return {stage: stopwatch.read() for stage, stopwatch in self._stopwatches.items()}
 
     def snapshot(
         self,

@@ -13,7 +13,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from typing import TypeVar
 
 from edge_runtime.batcher import MicroBatcher
@@ -36,6 +36,7 @@ from edge_runtime.mes.base import Mirror, Publisher
 from edge_runtime.mes.credentials import read_credentials
 from edge_runtime.mes.links import open_mirror, open_publisher
 from edge_runtime.mes.topics import Topics
+from edge_runtime.service.distribution import Distribution
 
 _LOG = logging.getLogger(__name__)
 _POLL_S = 0.2
@@ -170,11 +171,14 @@ class Station:
                     frame = self._camera.read(_POLL_S)
                 except EndOfStream:
                     break
+                self._health.source_answered()
                 if frame is not None:
                     taken += 1
                     self._health.frame_taken()
                     self._put(self._gated, gate(frame, self._model.input))
+                    self._health.frame_handed_on()
         finally:
+            self._health.source_ended()
             self._put(self._gated, None)
 
     def _inspect(self) -> None:
@@ -220,11 +224,13 @@ class Station:
         self._delivery.time_verdicts(
             {first + index: item.decided for index, item in enumerate(judgements)}
         )
+        began = time.monotonic()
         while True:
             try:
                 self._journal.append(entries)
                 break
             except StateError as exc:
+                self._health.disk_refused()
                 self._health.set_problem("journal", str(exc))
                 _LOG.error("%s; %d verdicts are held back, trying again", exc, len(entries))
                 self._publish_states()
@@ -235,6 +241,9 @@ class Station:
                     raise
         self._health.set_problem("journal", None)
         self._health.verdicts_committed(verdict.verdict for verdict in verdicts)
+        self._health.time_stages(
+            (item.timings_ms for item in judgements), commit_s=time.monotonic() - began
+        )
         if self._mirror is not None:
             self._mirror.mirror(verdicts)
         self._delivery.notify()
@@ -261,7 +270,29 @@ class Station:
                 continue
             return
 
-    def _snapshot(self) -> Health:
+    @property
+    def ending(self) -> bool:
+        """No more parts are taken in; those that were are answered."""
+        return self._stop.is_set() or self._health.ended
+
+    @property
+    def unready(self) -> str | None:
+        """Why parts cannot be inspected and recorded at present; None when they can.
+
+        A broker out of reach is no such reason: verdicts wait for it in the journal.
+        """
+        return "; ".join(self._health.problems("engine", "journal")) or None
+
+    def stalled_s(self) -> float:
+        """How long the source or the verdicts of frames taken in have been waited for, seconds."""
+        return self._health.stalled_s()
+
+    def stages(self) -> Mapping[str, Distribution]:
+        """How long each stage took, frame by frame: `health.STAGES`."""
+        return self._health.stages()
+
+    def health(self) -> Health:
+        """The present state."""
         self._health.set_problem("broker", self._publisher.problem)
         self._health.set_problem("delivery", self._delivery.problem)
         if self._mirror is not None:
@@ -277,7 +308,7 @@ class Station:
 
     def _publish_states(self) -> Health:
         """Health, and the journal's head after it, so that the head covers what health counts."""
-        health = self._snapshot()
+        health = self.health()
         self._publisher.set_state(self._topics.health, health.to_json().encode())
         head = self._journal.head
         published = JournalHead(
@@ -294,10 +325,15 @@ class Station:
 
 
 @contextmanager
-def open_station(config: StationConfig, environment: Mapping[str, str] = {}) -> Iterator[Station]:
+def open_station(
+    config: StationConfig,
+    environment: Mapping[str, str] = {},
+    building: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Iterator[Station]:
     """A station ready to run: bundle verified and replayed, camera open, journal locked.
 
-    The environment is asked for what no configuration holds, the broker's password and key.
+    The environment is asked for what no configuration holds, the broker's password and key. `building`
+    is entered while the engine is built and replays its golden frames, which may take minutes.
     Raises the BundleError, EngineError, CameraError, StateError or BrokerError of whatever refuses. An
     unreachable broker refuses nothing: the station inspects meanwhile and delivers later.
     """
@@ -307,19 +343,20 @@ def open_station(config: StationConfig, environment: Mapping[str, str] = {}) -> 
         bundle = open_bundle(config.bundle)
         model = bundle.manifest.model
         variant = bundle.variant(config.variant, target(config.engine))
-        engine = resources.enter_context(
-            closing(
-                open_engine(
-                    config.engine,
-                    bundle.model_file(variant),
-                    model,
-                    config.threads,
-                    bundle.plans(variant),
+        with building():
+            engine = resources.enter_context(
+                closing(
+                    open_engine(
+                        config.engine,
+                        bundle.model_file(variant),
+                        model,
+                        config.threads,
+                        bundle.plans(variant),
+                    )
                 )
             )
-        )
-        if config.engine != "null":
-            bundle.replay(engine, variant)
+            if config.engine != "null":
+                bundle.replay(engine, variant)
         retention = Retention(
             keep_s=config.journal_days * 86_400.0,
             keep_bytes=config.journal_mb * 1_000_000,
@@ -377,6 +414,7 @@ def open_station(config: StationConfig, environment: Mapping[str, str] = {}) -> 
                 station=station_id,
                 bundle=bundle.title,
                 engine=engine.name,
+                batch_wait_s=config.max_wait_ms / 1000,
             ),
             max_batch=config.max_batch,
             max_wait_s=config.max_wait_ms / 1000,

@@ -90,3 +90,5 @@ def test_the_wheel_carries_the_demo_bundle_the_templates_and_nothing_foreign(
     for folder in ("optimize/pages/templates", "train/pages/templates"):
         for template in (ROOT / folder).iterdir():
             assert f"{folder}/{template.name}" in names
+    for file in (ROOT / "systemd").rglob("*"):
+        assert file.is_dir() or f"edge_runtime/{file.relative_to(ROOT)}" in names

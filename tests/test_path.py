@@ -44,7 +44,8 @@ def test_labelled_crops_become_verdicts_at_the_mes(broker: PrivateBroker, tmp_pa
     quick = ("--latency-samples", 20)
     command("optimize", "build", *build, *quick, "--out", "bundles", folder=tmp_path)
     bundle = open_bundle(tmp_path / "bundles" / "weld-seam")
-    assert {variant.precision for variant in bundle.manifest.variants} == {"float32", "int8"}
+    variants = {variant.precision for variant in bundle.manifest.variants}
+    assert variants == {"float32", "int8", "int8-tensorrt"}
     assert str(tmp_path) not in bundle.manifest.to_json(), "a bundle names no path of its maker"
 
     station = ("--station", "L07-S3", "--bundle", bundle.path, "--broker", broker.address)

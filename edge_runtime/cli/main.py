@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from edge_runtime.cli import audit, check, demo, run, tail
+from edge_runtime.cli import audit, check, demo, doctor, install_service, run, tail
 from edge_runtime.cli.program import Program
 
 _EPILOG = """\
@@ -11,11 +11,12 @@ examples:
   edge-inspect --station L07-S3 --bundle demo --source 'simulated:gen3?rate=20' \\
                --broker mqtt://localhost:1883        run a station until SIGTERM
   edge-inspect --config /etc/edge-inspect/L07-S3.toml
-  edge-inspect check --config /etc/edge-inspect/L07-S3.toml
+  edge-inspect doctor --config /etc/edge-inspect/L07-S3.toml   what is right, and what to do
   edge-inspect tail --station L07-S3                 what the MES receives
   edge-inspect demo                                  see it work, broker included
 
-exit codes: 0 done, 2 usage, 3 bundle, 4 camera, 5 engine, 6 broker, 7 state folder, 130 interrupted
+exit codes: 0 done, 2 usage, 3 bundle, 4 camera, 5 engine, 6 broker, 7 state folder,
+13 address of probes and scrapes, 130 interrupted
 """
 
 _OF_THE_PROGRAM = {"-h", "--help", "--version"}
@@ -25,7 +26,7 @@ PROGRAM = Program(
     name="edge-inspect",
     description="Inspect parts at a station of the line: frames in, verdicts at the MES.",
     epilog=_EPILOG,
-    commands=(run, check, audit, tail, demo),
+    commands=(run, check, doctor, audit, tail, install_service, demo),
 )
 
 

@@ -1,18 +1,25 @@
 """`edge-inspect run`, or no subcommand at all: the daemon."""
 
 import argparse
+import faulthandler
 import logging
 import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from edge_runtime.cli.arguments import add_station_flags, station_config
+from edge_runtime.config import RELOADABLE, StationConfig
 from edge_runtime.contracts.health import Health
+from edge_runtime.errors import UsageError
+from edge_runtime.service.notify import open_notifier
+from edge_runtime.service.supervisor import Supervisor
 from edge_runtime.station import open_station
+
+_LOG = logging.getLogger(__name__)
 
 NAME = "run"
 HELP = "run a station until SIGTERM (the default command)"
@@ -26,7 +33,8 @@ examples:
 Every key is also a variable: EDGE_INSPECT_MAX_BATCH=16. Flags win over variables, variables over the
 file. The broker's password comes from EDGE_INSPECT_MQTT_PASSWORD or the systemd credential
 mqtt-password, a certificate's key from mqtt-key. SIGTERM, SIGINT and --frames drain: every frame taken
-in is answered, then exit 0.
+in is answered, then exit 0. SIGHUP reads log_level anew. With --http-port 9464, /healthz, /readyz and
+/metrics are answered on this machine.
 """
 
 
@@ -41,15 +49,55 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the station; returns 0 after a clean drain."""
     config = station_config(arguments)
     logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
+        level=config.log_level.upper(),
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(message)s",
+    )
+    notifier = open_notifier(os.environ)
+    if notifier.watchdog_s is not None:
+        # It ends what hangs by SIGABRT; the log then says where each thread stood.
+        faulthandler.enable()
+    supervisor = Supervisor(
+        notifier,
+        reload=lambda: _reload(arguments, config),
+        http=None if config.http_port is None else (config.http_host, config.http_port),
     )
     with (
+        supervisor,
         stop_on_signals() as stop,
-        open_station(config, os.environ) as station,
+        _on_hang_up(supervisor.request_reload),
+        open_station(config, os.environ, supervisor.building) as station,
     ):
+        supervisor.watch(station)
         health = station.run(stop)
     print(summary(health), file=sys.stderr)
     return 0
+
+
+def _reload(arguments: argparse.Namespace, running: StationConfig) -> str:
+    """Take over what may change while parts are inspected; returns one line about the rest."""
+    try:
+        wanted = station_config(arguments)
+    except UsageError as exc:
+        _LOG.error("not reloaded: %s", exc)
+        return f"not reloaded: {exc}"
+    logging.getLogger().setLevel(wanted.log_level.upper())
+    waiting = [key for key in running.changed_keys(wanted) if key not in RELOADABLE]
+    words = f"reloaded: log_level is {wanted.log_level}"
+    if waiting:
+        words += f"; changed, but not before the next start: {', '.join(waiting)}"
+    _LOG.warning(words)
+    return words
+
+
+@contextmanager
+def _on_hang_up(act: Callable[[], None]) -> Iterator[None]:
+    """Call `act` at every SIGHUP, which would else end the process."""
+    before = signal.signal(signal.SIGHUP, lambda _number, _frame: act())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @contextmanager

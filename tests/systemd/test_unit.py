@@ -1,7 +1,9 @@
 """The unit, its drop-in and the example configuration, judged by those who will read them."""
 
+import os
 import re
 import shutil
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -57,6 +59,68 @@ def test_the_unit_is_closed_but_for_its_stated_exceptions(unit: Path) -> None:
     verdict = analyze("security", "--offline=true", "--threshold=30", "--no-pager", unit)
     assert "overall exposure" in verdict.stdout.lower()
     assert verdict.returncode == 0, verdict.stdout[-300:]
+
+
+@needs_analyze
+def test_control_a_unit_without_its_hardening_is_over_the_limit(unit: Path) -> None:
+    kept = [
+        line
+        for line in unit.read_text().splitlines()
+        if not line.startswith(("Protect", "Restrict", "SystemCall", "DynamicUser", "Capability"))
+    ]
+    unit.write_text("\n".join(kept))
+    verdict = analyze("security", "--offline=true", "--threshold=30", "--no-pager", unit)
+    assert verdict.returncode != 0
+
+
+@pytest.mark.skipif(
+    shutil.which("systemd-tmpfiles") is None or os.geteuid() != 0,
+    reason="systemd-tmpfiles is not installed, or this is not root",
+)
+def test_systemd_makes_the_group_and_the_folders_and_closes_the_secrets(tmp_path: Path) -> None:
+    for folder in ("etc/edge-inspect", "srv"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
+    (tmp_path / "etc/group").write_text("root:x:0:\n")
+    key, configuration = (
+        tmp_path / "etc/edge-inspect" / f"L07-S3.{kind}" for kind in ("key", "toml")
+    )
+    for file in (key, configuration):
+        file.touch(mode=0o644)
+    for command in (["systemd-sysusers"], ["systemd-tmpfiles", "--create"]):
+        snippet = SYSTEMD / f"{command[0].removeprefix('systemd-')}.d" / "edge-inspect.conf"
+        subprocess.run([*command, f"--root={tmp_path}", snippet], check=True, timeout=60)
+    groups = dict(
+        line.split(":")[::2] for line in (tmp_path / "etc/group").read_text().splitlines()
+    )
+    drop = (tmp_path / "srv/edge-inspect").stat()
+    assert (stat.S_IMODE(drop.st_mode), str(drop.st_gid)) == (0o2770, groups["edge-inspect"])
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert stat.S_IMODE(configuration.stat().st_mode) == 0o644
+
+
+def test_every_group_of_the_unit_is_debians_or_made_here() -> None:
+    (groups,) = re.findall(
+        r"^SupplementaryGroups=(.*)$", (SYSTEMD / UNIT).read_text(), re.MULTILINE
+    )
+    made = re.findall(
+        r"^g (\S+)", (SYSTEMD / "sysusers.d" / "edge-inspect.conf").read_text(), re.MULTILINE
+    )
+    assert set(groups.split()) == {"video", *made}
+
+
+def test_the_watchdog_knows_of_a_stall_within_ten_seconds() -> None:
+    text = (SYSTEMD / UNIT).read_text()
+    (watchdog_s,) = re.findall(r"^WatchdogSec=(\d+)$", text, re.MULTILINE)
+    assert 1.5 * int(watchdog_s) <= 10
+    assert "Type=notify\n" in text
+
+
+def test_every_variable_of_the_example_environment_is_a_key() -> None:
+    text = (SYSTEMD / "L07-S3.env.example").read_text()
+    variables = re.findall(r"^# (EDGE_INSPECT_\w+)=(\S+)$", text, re.MULTILINE)
+    assert variables
+    load_config({"station": "L07-S3", "source": "none"}, dict(variables), None)
 
 
 def complaints(stderr: str) -> list[str]:

@@ -116,7 +116,7 @@ def test_check_finds_all_well(
     assert main(["check", *flags]) == 0
     lines = capsys.readouterr().out.strip().splitlines()
     assert [line.split()[:2] for line in lines] == [
-        ["ok", part] for part in ("config", "bundle", "camera", "state", "broker")
+        ["ok", part] for part in ("config", "bundle", "engine", "camera", "state", "broker")
     ]
 
 
@@ -204,7 +204,9 @@ def test_a_password_on_the_command_line_is_refused_and_not_repeated(
     assert "geheim" not in told
 
 
-@pytest.mark.parametrize("flags", [["--help"], ["check", "--help"], ["demo", "--help"]])
+@pytest.mark.parametrize(
+    "flags", [["--help"], ["check", "--help"], ["doctor", "--help"], ["demo", "--help"]]
+)
 def test_help_shows_examples(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as done:
         main(flags)

@@ -1,0 +1,116 @@
+"""The daemon with a part that hangs as long as a file exists, in this process alone.
+
+    HANG_WHILE=FILE python -m tests.faults.hanging PART -- <daemon arguments>
+
+PART is `source`, `engine` or `sync`. Others are `disk`, which does not hang but refuses; `blind`, an
+engine that hangs under a watchdog that is pinged because the process lives, which is what a watchdog
+must not be; and `forgetful`, which loses its last batch.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from edge_runtime import station
+from edge_runtime.batcher import MicroBatcher
+from edge_runtime.cli.main import main
+from edge_runtime.contracts.frame import Frame
+from edge_runtime.errors import DiskFullError
+from edge_runtime.health import HealthLog
+from edge_runtime.journal.journal import Entry, Journal
+
+_MARK = Path(os.environ["HANG_WHILE"])
+
+
+def _hang() -> None:
+    while _MARK.exists():
+        time.sleep(0.01)
+
+
+def source() -> None:
+    """As a camera driver blocks: no frame, no error, and the timeout is not kept."""
+    open_source = station.open_source
+
+    def open_hanging(text: str) -> Any:
+        camera = open_source(text)
+        read = camera.read
+
+        def hanging(timeout_s: float) -> Frame | None:
+            _hang()
+            return read(timeout_s)
+
+        camera.read = hanging  # type: ignore[method-assign]
+        return camera
+
+    station.open_source = open_hanging
+
+
+def engine() -> None:
+    """As a driver of an accelerator blocks."""
+    open_engine = station.open_engine
+
+    def open_hanging(*arguments: Any) -> Any:
+        opened = open_engine(*arguments)
+        infer = opened.infer
+
+        def hanging(batch: Any) -> Any:
+            _hang()
+            return infer(batch)
+
+        opened.infer = hanging  # type: ignore[method-assign]
+        return opened
+
+    station.open_engine = open_hanging
+
+
+def sync() -> None:
+    """As a dying disk blocks: the commit neither succeeds nor fails."""
+    append = Journal.append
+
+    def hanging(self: Journal, entries: Sequence[Entry]) -> None:
+        _hang()
+        append(self, entries)
+
+    Journal.append = hanging  # type: ignore[method-assign]
+
+
+def disk() -> None:
+    """As a full disk answers: at once, and by refusing."""
+    append = Journal.append
+
+    def refusing(self: Journal, entries: Sequence[Entry]) -> None:
+        if _MARK.exists():
+            raise DiskFullError("no room, says the test")
+        append(self, entries)
+
+    Journal.append = refusing  # type: ignore[method-assign]
+
+
+def blind() -> None:
+    """The engine hangs, and the watchdog is pinged because the process lives."""
+    engine()
+    HealthLog.stalled_s = lambda _self: 0.0  # type: ignore[method-assign]
+
+
+def forgetful() -> None:
+    """Nothing hangs; a batch that is not full when the last frame has come is left where it is."""
+    MicroBatcher.__len__ = lambda _self: 0  # type: ignore[method-assign]
+
+
+_PARTS: dict[str, Callable[[], None]] = {
+    "source": source,
+    "engine": engine,
+    "sync": sync,
+    "disk": disk,
+    "blind": blind,
+    "forgetful": forgetful,
+}
+
+if __name__ == "__main__":
+    part, separator, *words = sys.argv[1:]
+    assert separator == "--", sys.argv
+    _PARTS[part]()
+    sys.exit(main(words))
