@@ -26,7 +26,7 @@ def fit_all(folder: Path, flags: list[str], ranks: Ranks) -> None:
     """In turn: like one process's, begun by one process, with batch norm, wrong, and broken."""
     fit(folder / "shared", *flags, "--model", "test_convnext")
     fit(folder / "begun", "--resume")
-    fit(folder / "normed", *flags, "--model", "test_efficientnet")
+    fit(folder / "normed", *flags, "--model", "test_efficientnet", "--bn-images", "10")
     with mock.patch.object(Ranks, "share", slice(0, None, 2)):  # both take what is the leader's
         fit(folder / "wrong", *flags, "--model", "test_convnext")
     vanished = mock.patch.object(BatchStream, "_fill", side_effect=DatasetError("it vanished"))
