@@ -92,3 +92,21 @@ def test_the_wheel_carries_the_demo_bundle_the_templates_and_nothing_foreign(
             assert f"{folder}/{template.name}" in names
     for file in (ROOT / "systemd").rglob("*"):
         assert file.is_dir() or f"edge_runtime/{file.relative_to(ROOT)}" in names
+
+
+WITHOUT_AN_EXTRA = """
+import sys
+sys.modules[sys.argv[1]] = None
+from edge_runtime.cli.extra import start
+sys.exit(start(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize(("library", "program"), [("tqdm", "optimize"), ("scipy", "train")])
+def test_a_program_without_its_extra_says_so_in_one_line(library: str, program: str) -> None:
+    words = [sys.executable, "-c", WITHOUT_AN_EXTRA, library, program]
+    done = subprocess.run(words, check=False, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"{program}: {library} is not installed: pip install 'edge-inspect[{program}]'\n"
+    )

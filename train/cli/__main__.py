@@ -2,6 +2,13 @@
 
 import sys
 
-from train.cli.main import main
+from edge_runtime.cli.extra import start
 
-sys.exit(main())
+
+def main() -> int:
+    """Run the command line; returns the exit code."""
+    return start("train")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
