@@ -19,7 +19,8 @@ from typing import TypeVar
 from edge_runtime.batcher import MicroBatcher
 from edge_runtime.bundle import open_bundle
 from edge_runtime.cameras.base import CameraSource, EndOfStream
-from edge_runtime.cameras.sources import open_source, parse_source
+from edge_runtime.cameras.sources import parse_source
+from edge_runtime.capture.camera import open_camera
 from edge_runtime.config import StationConfig
 from edge_runtime.contracts.health import Health
 from edge_runtime.contracts.journal import JournalHead
@@ -262,6 +263,8 @@ class Station:
             return
 
     def _snapshot(self) -> Health:
+        camera = self._camera.state
+        self._health.set_problem("camera", camera.problem)
         self._health.set_problem("broker", self._publisher.problem)
         self._health.set_problem("delivery", self._delivery.problem)
         if self._mirror is not None:
@@ -273,6 +276,8 @@ class Station:
             requests_ignored=self._delivery.requests_ignored,
             not_mirrored=self._mirror.dropped if self._mirror is not None else 0,
             connections=self._publisher.connections,
+            camera_restarts=camera.restarts,
+            frames_lost=camera.lost,
         )
 
     def _publish_states(self) -> Health:
@@ -350,7 +355,7 @@ def open_station(config: StationConfig, environment: Mapping[str, str] = {}) -> 
                 credentials=credentials,
             )
         resources.callback(publisher.stop, timeout_s=1.0)
-        camera = resources.enter_context(closing(open_source(config.source)))
+        camera = resources.enter_context(closing(open_camera(config.source)))
         identity = Identity(
             boot_id=str(uuid.uuid4()),
             site=config.site,

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
 
-from edge_runtime.cameras.base import EndOfStream
+from edge_runtime.cameras.base import WELL, EndOfStream
 from edge_runtime.contracts.frame import Frame, Unreadable
 from edge_runtime.errors import CameraError
 from edge_runtime.image_header import MAX_BYTES
@@ -63,6 +63,8 @@ class DirectoryCamera:
     Without `watch` it ends after the last file; with it, never. `part_id` is the path below the folder,
     `captured_at` the file's time of change.
     """
+
+    state = WELL
 
     def __init__(
         self, path: str | os.PathLike[str], *, watch: bool = False, poll_s: float = POLL_S

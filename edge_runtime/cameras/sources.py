@@ -37,6 +37,21 @@ class SourceSpec:
     """Those that were given, as numbers and switches; for the others the source's defaults hold."""
 
     @property
+    def live(self) -> bool:
+        """Its frames are exposures of this moment: what nobody takes does not come again."""
+        return _SCHEMES[self.scheme].live
+
+    @property
+    def resumes(self) -> bool:
+        """Opened anew, it goes on where it was, more or less; another begins from its first frame."""
+        return self.live or bool(self.parameters.get("watch", False))
+
+    @property
+    def own_process(self) -> bool:
+        """It is to run in a process of its own: by default what stands on a driver or the network."""
+        return bool(self.parameters.get("process", self.live))
+
+    @property
     def simulated(self) -> bool:
         """Its pictures are rendered, not taken."""
         return self.scheme == "simulated"
@@ -64,7 +79,10 @@ def parse_source(text: str) -> SourceSpec:
 
 
 def open_source(text: str) -> CameraSource:
-    """Parse and open; raises CameraError that says what to do."""
+    """Parse and open in this process, whatever `process` says.
+
+    Raises CameraError that says what to do.
+    """
     spec = parse_source(text)
     return _SCHEMES[spec.scheme].open(spec)
 
@@ -145,7 +163,8 @@ def _check_index(target: str) -> None:
 def _open_simulated(spec: SourceSpec) -> CameraSource:
     from edge_runtime.cameras.simulated import SimulatedCamera
 
-    return SimulatedCamera(generation=spec.target, **spec.parameters)
+    own = {name: value for name, value in spec.parameters.items() if name != "process"}
+    return SimulatedCamera(generation=spec.target, **own)
 
 
 def _open_directory(spec: SourceSpec) -> CameraSource:
@@ -173,6 +192,11 @@ class _Scheme:
     parameters: Mapping[str, _Parameter] = field(default_factory=dict)
     address: bool = False
     """The whole text, scheme and query included, is what the adapter is given."""
+    live: bool = False
+    """See `SourceSpec.live`."""
+
+
+_PROCESS = MappingProxyType({"process": _Parameter(read=_switch, expected="0 or 1")})
 
 
 _SIMULATED_PARAMETERS = MappingProxyType(
@@ -181,6 +205,7 @@ _SIMULATED_PARAMETERS = MappingProxyType(
         "rate": _Parameter(read=_number(0, 100_000), expected="parts per second, 0 for unpaced"),
         "defects": _Parameter(read=_number(0, 1), expected="a share from 0 to 1"),
         "corrupt": _Parameter(read=_switch, expected="0 or 1"),
+        **_PROCESS,
     }
 )
 _SCHEMES: Mapping[str, _Scheme] = MappingProxyType(
@@ -190,13 +215,15 @@ _SCHEMES: Mapping[str, _Scheme] = MappingProxyType(
         ),
         "dir": _Scheme(
             open=_open_directory,
-            parameters=MappingProxyType({"watch": _Parameter(read=_switch, expected="0 or 1")}),
+            parameters=MappingProxyType(
+                {"watch": _Parameter(read=_switch, expected="0 or 1"), **_PROCESS}
+            ),
         ),
-        "opencv": _Scheme(open=_open_device, check=_check_index),
+        "opencv": _Scheme(open=_open_device, check=_check_index, parameters=_PROCESS, live=True),
         "file": _Scheme(open=_open_video),
-        "rtsp": _Scheme(open=_open_video, address=True),
-        "rtsps": _Scheme(open=_open_video, address=True),
-        "http": _Scheme(open=_open_video, address=True),
-        "https": _Scheme(open=_open_video, address=True),
+        "rtsp": _Scheme(open=_open_video, address=True, live=True),
+        "rtsps": _Scheme(open=_open_video, address=True, live=True),
+        "http": _Scheme(open=_open_video, address=True, live=True),
+        "https": _Scheme(open=_open_video, address=True, live=True),
     }
 )

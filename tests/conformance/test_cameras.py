@@ -10,10 +10,11 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_runtime.cameras.base import CameraSource, EndOfStream
+from edge_runtime.cameras.base import WELL, CameraSource, EndOfStream
 from edge_runtime.cameras.directory import DirectoryCamera
 from edge_runtime.cameras.opencv import OpenCvCamera
 from edge_runtime.cameras.simulated import SimulatedCamera
+from edge_runtime.capture.camera import CaptureCamera, open_camera
 from edge_runtime.contracts.frame import Frame
 
 Opener = Callable[[Path], CameraSource]
@@ -45,10 +46,41 @@ def open_video(tmp_path: Path) -> CameraSource:
     return OpenCvCamera(str(path))
 
 
+def open_simulated_in_a_process(_: Path) -> CameraSource:
+    return open_camera("simulated:gen3?seed=1&rate=200&process=1")
+
+
+def open_folder_in_a_process(tmp_path: Path) -> CameraSource:
+    open_folder(tmp_path).close()
+    return open_camera(f"dir:{tmp_path}?process=1")
+
+
+def open_watched_folder_in_a_process(tmp_path: Path) -> CameraSource:
+    open_folder(tmp_path).close()
+    return open_camera(f"dir:{tmp_path}?watch=1&process=1")
+
+
+def open_video_in_a_process(tmp_path: Path) -> CameraSource:
+    open_video(tmp_path).close()
+    return CaptureCamera(str(tmp_path / "run.avi"), live=False, resumes=False)
+
+
 EVERY = pytest.mark.parametrize(
-    "opener", [open_simulated, open_folder, open_watched_folder, open_video]
+    "opener",
+    [
+        open_simulated,
+        open_folder,
+        open_watched_folder,
+        open_video,
+        open_simulated_in_a_process,
+        open_folder_in_a_process,
+        open_watched_folder_in_a_process,
+        open_video_in_a_process,
+    ],
 )
-ENDING = pytest.mark.parametrize("opener", [open_folder, open_video])
+ENDING = pytest.mark.parametrize(
+    "opener", [open_folder, open_video, open_folder_in_a_process, open_video_in_a_process]
+)
 
 
 def take(camera: CameraSource, number: int) -> list[Frame]:
@@ -99,10 +131,36 @@ def test_a_closed_source_gives_nothing_more(opener: Opener, tmp_path: Path) -> N
     assert frame is None
 
 
+@EVERY
+def test_a_source_that_gives_frames_has_no_problem(opener: Opener, tmp_path: Path) -> None:
+    with closing(opener(tmp_path)) as camera:
+        take(camera, PARTS)
+        assert camera.state == WELL
+
+
+@pytest.mark.parametrize(
+    ("here", "there"),
+    [
+        (open_simulated, open_simulated_in_a_process),
+        (open_folder, open_folder_in_a_process),
+        (open_video, open_video_in_a_process),
+    ],
+)
+def test_a_process_of_its_own_changes_no_frame(here: Opener, there: Opener, tmp_path: Path) -> None:
+    with closing(here(tmp_path)) as camera:
+        expected = take(camera, PARTS)
+    with closing(there(tmp_path)) as camera:
+        frames = take(camera, PARTS)
+    assert [frame.part_id for frame in frames] == [frame.part_id for frame in expected]
+    for frame, same in zip(frames, expected, strict=True):
+        np.testing.assert_array_equal(frame.image, same.image)
+
+
 @ENDING
 def test_the_end_stays_the_end(opener: Opener, tmp_path: Path) -> None:
     with closing(opener(tmp_path)) as camera:
-        take(camera, PARTS)
+        with pytest.raises(EndOfStream):
+            take(camera, PARTS + 1)
         for _ in range(3):
             with pytest.raises(EndOfStream):
                 camera.read(0.0)
@@ -113,8 +171,10 @@ def test_the_end_stays_the_end(opener: Opener, tmp_path: Path) -> None:
     [
         lambda _: SimulatedCamera(generation="gen3", seed=1, rate=0.01),
         lambda path: DirectoryCamera(path, watch=True),
+        lambda _: open_camera("simulated:gen3?seed=1&rate=0.01&process=1"),
+        lambda path: open_camera(f"dir:{path}?watch=1&process=1"),
     ],
-    ids=["simulated", "watched folder"],
+    ids=["simulated", "watched folder", "simulated in a process", "watched folder in a process"],
 )
 def test_a_source_with_nothing_to_give_returns_in_time(opener: Opener, tmp_path: Path) -> None:
     with closing(opener(tmp_path)) as camera:
