@@ -19,6 +19,7 @@ from typing import TypeVar
 from edge_runtime.batcher import MicroBatcher
 from edge_runtime.bundle import open_bundle
 from edge_runtime.cameras.base import CameraSource, EndOfStream
+from edge_runtime.cameras.drop_folder import DropFolder
 from edge_runtime.cameras.sources import parse_source
 from edge_runtime.capture.camera import open_camera
 from edge_runtime.config import StationConfig
@@ -72,6 +73,7 @@ class Station:
         stop_when_full: bool = False,
         frame_limit: int | None = None,
         drain_s: float = 20.0,
+        on_committed: Callable[[Sequence[str]], None] | None = None,
     ) -> None:
         self._identity = identity
         self._model = model
@@ -86,6 +88,7 @@ class Station:
         self._stop_when_full = stop_when_full
         self._frame_limit = frame_limit
         self._drain_s = drain_s
+        self._on_committed = on_committed
         self._delivery = Delivery(
             journal,
             publisher,
@@ -236,6 +239,8 @@ class Station:
                     raise
         self._health.set_problem("journal", None)
         self._health.verdicts_committed(verdict.verdict for verdict in verdicts)
+        if self._on_committed is not None:
+            self._on_committed([item.frame.part_id for item in judgements])
         if self._mirror is not None:
             self._mirror.mirror(verdicts)
         self._delivery.notify()
@@ -389,4 +394,5 @@ def open_station(config: StationConfig, environment: Mapping[str, str] = {}) -> 
             replay=config.mqtt_replay,
             stop_when_full=config.journal_when_full == "stop",
             frame_limit=config.frames,
+            on_committed=camera.answered if isinstance(camera, DropFolder) else None,
         )

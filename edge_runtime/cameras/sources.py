@@ -73,9 +73,11 @@ def parse_source(text: str) -> SourceSpec:
     if not target:
         raise CameraError(f"source {text!r} names nothing: {_EXPECTED}")
     entry.check(target)
-    return SourceSpec(
+    spec = SourceSpec(
         scheme=scheme, target=target, parameters=MappingProxyType(_parameters(query, text, entry))
     )
+    entry.check_together(spec)
+    return spec
 
 
 def open_source(text: str) -> CameraSource:
@@ -142,7 +144,7 @@ def _parameters(query: str, text: str, entry: "_Scheme") -> dict[str, Any]:
 # --- the table -----------------------------------------------------------------------------------
 
 
-def _check_anything(target: str) -> None:
+def _check_anything(_: object) -> None:
     """Any text may be a path; opening tells."""
 
 
@@ -167,7 +169,31 @@ def _open_simulated(spec: SourceSpec) -> CameraSource:
     return SimulatedCamera(generation=spec.target, **own)
 
 
+def _done(text: str) -> str:
+    """`delete`, or the folder after `move:`; empty stands for delete."""
+    if text == "delete":
+        return ""
+    if not text.startswith("move:") or text == "move:":
+        raise ValueError
+    return text.removeprefix("move:")
+
+
+def _check_done(spec: SourceSpec) -> None:
+    if "done" in spec.parameters and not spec.parameters.get("watch"):
+        raise CameraError(f"source dir:{spec.target} has done= without watch=1: give both")
+    if "done" in spec.parameters and spec.own_process:
+        raise CameraError(
+            f"source dir:{spec.target} has done= with process=1: give one of them, since files are "
+            "put away by the station's own process"
+        )
+
+
 def _open_directory(spec: SourceSpec) -> CameraSource:
+    done = spec.parameters.get("done")
+    if done is not None:
+        from edge_runtime.cameras.drop_folder import DropFolder
+
+        return DropFolder(spec.target, move_to=done or None)
     from edge_runtime.cameras.directory import DirectoryCamera
 
     return DirectoryCamera(spec.target, watch=bool(spec.parameters.get("watch", False)))
@@ -189,6 +215,8 @@ def _open_video(spec: SourceSpec) -> CameraSource:
 class _Scheme:
     open: Callable[[SourceSpec], CameraSource]
     check: Callable[[str], None] = _check_anything
+    check_together: Callable[[SourceSpec], None] = _check_anything
+    """What the parameters must not be together."""
     parameters: Mapping[str, _Parameter] = field(default_factory=dict)
     address: bool = False
     """The whole text, scheme and query included, is what the adapter is given."""
@@ -215,8 +243,13 @@ _SCHEMES: Mapping[str, _Scheme] = MappingProxyType(
         ),
         "dir": _Scheme(
             open=_open_directory,
+            check_together=_check_done,
             parameters=MappingProxyType(
-                {"watch": _Parameter(read=_switch, expected="0 or 1"), **_PROCESS}
+                {
+                    "watch": _Parameter(read=_switch, expected="0 or 1"),
+                    "done": _Parameter(read=_done, expected="delete or move:FOLDER"),
+                    **_PROCESS,
+                }
             ),
         ),
         "opencv": _Scheme(open=_open_device, check=_check_index, parameters=_PROCESS, live=True),
