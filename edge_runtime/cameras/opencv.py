@@ -141,8 +141,14 @@ def _why_closed(target: int | str, described: str) -> str:
             "check the address and that the camera is on" if "://" in target else "is it a video?"
         )
         return f"{described} cannot be opened: {mend}"
-    devices = sorted(path.name.removeprefix("video") for path in Path("/dev").glob("video[0-9]*"))
-    if str(target) in devices:
+    present = devices()
+    if target in present:
         return f"{described} cannot be opened: close what else uses it, and join the group video"
-    present = f"there are {', '.join(devices)}" if devices else "no camera is connected"
-    return f"{described} cannot be opened: {present} (looked for /dev/video{target})"
+    there = f"there are {', '.join(map(str, present))}" if present else "no camera is connected"
+    return f"{described} cannot be opened: {there} (looked for /dev/video{target})"
+
+
+def devices() -> list[int]:
+    """Indices of the video devices that there are."""
+    names = (path.name.removeprefix("video") for path in Path("/dev").glob("video[0-9]*"))
+    return sorted(int(name) for name in names if name.isdigit())

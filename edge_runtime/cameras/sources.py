@@ -19,8 +19,8 @@ from edge_runtime.cameras.base import CameraSource
 from edge_runtime.errors import CameraError
 
 _EXPECTED = (
-    "expected simulated:GENERATION, dir:PATH, opencv:INDEX, rtsp://..., http://..., https://..., "
-    "or the path of a video file"
+    "expected simulated:GENERATION, dir:PATH, opencv:INDEX, gige:SERIAL, rtsp://..., http://..., "
+    "https://..., or the path of a video file"
 )
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?P<rest>.*)", re.DOTALL)
 
@@ -205,6 +205,12 @@ def _open_device(spec: SourceSpec) -> CameraSource:
     return OpenCvCamera(int(spec.target))
 
 
+def _open_gige(spec: SourceSpec) -> CameraSource:
+    from edge_runtime.cameras.gige import GigeCamera
+
+    return GigeCamera(spec.target, pixel_format=spec.parameters.get("format"))
+
+
 def _open_video(spec: SourceSpec) -> CameraSource:
     from edge_runtime.cameras.opencv import OpenCvCamera
 
@@ -253,6 +259,13 @@ _SCHEMES: Mapping[str, _Scheme] = MappingProxyType(
             ),
         ),
         "opencv": _Scheme(open=_open_device, check=_check_index, parameters=_PROCESS, live=True),
+        "gige": _Scheme(
+            open=_open_gige,
+            parameters=MappingProxyType(
+                {"format": _Parameter(read=str, expected="a pixel format"), **_PROCESS}
+            ),
+            live=True,
+        ),
         "file": _Scheme(open=_open_video),
         "rtsp": _Scheme(open=_open_video, address=True, live=True),
         "rtsps": _Scheme(open=_open_video, address=True, live=True),

@@ -64,12 +64,15 @@ class Outbound:
         self._taken = taken
         self._posted = posted
         self._free = SLOTS
+        self._dropped = self._source_lost = 0
 
-    def beat(self) -> None:
-        """Show that the process goes on, and put off its end."""
+    def beat(self, source_lost: int = 0) -> None:
+        """Show that the process goes on, and put off its end; tell what the source itself has lost."""
         # The default action of SIGALRM ends the process without asking the interpreter.
         signal.setitimer(signal.ITIMER_REAL, self._limit_s)
         self._ring.beat = time.monotonic()
+        self._source_lost = max(self._source_lost, source_lost)
+        self._ring.lost = self._dropped + self._source_lost
 
     def room(self, timeout_s: float) -> bool:
         """Whether a slot is free, or becomes so within the time. Raises StationGone."""
@@ -86,7 +89,7 @@ class Outbound:
         self.beat()
         while not self.room(READ_S if wait else 0):
             if not wait:
-                self._ring.lost += 1
+                self._dropped += 1
                 return
             self.beat()
         self._free -= 1
@@ -105,7 +108,7 @@ def serve(order: Order, outbound: Outbound) -> None:
             source = resources.enter_context(closing(_opener(order.opener)(order.source)))
             outbound.post(Record(kind=Kind.OPENED), wait=True)
             while True:
-                outbound.beat()
+                outbound.beat(source.state.lost)
                 outbound.room(0)
                 frame = source.read(READ_S)
                 if frame is not None:

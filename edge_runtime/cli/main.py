@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from edge_runtime.cli import audit, check, demo, run, tail
+from edge_runtime.cli import audit, cameras, check, demo, run, snapshot, tail
 from edge_runtime.cli.program import Program
 
 _EPILOG = """\
@@ -25,7 +25,7 @@ PROGRAM = Program(
     name="edge-inspect",
     description="Inspect parts at a station of the line: frames in, verdicts at the MES.",
     epilog=_EPILOG,
-    commands=(run, check, audit, tail, demo),
+    commands=(run, check, cameras, snapshot, audit, tail, demo),
 )
 
 
