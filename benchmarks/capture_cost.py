@@ -13,16 +13,15 @@ import statistics
 import time
 from collections.abc import Callable
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.setting import setting, write_result
-from edge_runtime.cameras.base import WELL, CameraSource
+from benchmarks.still_picture import open_still
+from edge_runtime.cameras.base import CameraSource
 from edge_runtime.capture.camera import CaptureCamera
 from edge_runtime.capture.supervision import Limits
-from edge_runtime.contracts.frame import Frame
 
 SIZES = {"crop 256x256": (256, 256), "frame 1440x1080": (1080, 1440)}
 COPIES = {
@@ -33,42 +32,6 @@ COPIES = {
         "since a frame lives until its verdict is committed and its slot must be free before",
     },
 }
-
-
-class StillPicture:
-    """Gives one picture again and again, `rate` times a second or (0) as fast as it is asked."""
-
-    state = WELL
-
-    def __init__(self, height: int, width: int, rate: float) -> None:
-        self._image = np.random.default_rng(0).integers(0, 255, (height, width, 3), dtype=np.uint8)
-        self._period_s = 1 / rate if rate else 0.0
-        self._due = time.monotonic()
-        self._given = 0
-
-    def read(self, timeout_s: float) -> Frame | None:
-        if self._period_s:
-            wait_s = self._due - time.monotonic()
-            time.sleep(max(0.0, min(wait_s, timeout_s)))
-            if wait_s > timeout_s:
-                return None
-            self._due = max(self._due + self._period_s, time.monotonic() - 1.0)
-        self._given += 1
-        return Frame(
-            part_id=str(self._given),
-            captured_at=datetime.now(UTC),
-            arrived=time.monotonic(),
-            image=self._image,
-        )
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-
-def open_still(text: str) -> StillPicture:
-    """From `HEIGHT WIDTH RATE`."""
-    height, width, rate = text.split()
-    return StillPicture(int(height), int(width), float(rate))
 
 
 def open_in_a_process(text: str) -> CameraSource:

@@ -31,7 +31,15 @@ class CaptureProcess:
     def __init__(
         self, opener: Callable[[str], CameraSource], source: str, *, waits: bool, limit_s: float
     ) -> None:
-        """Start it; whether the source opens, its first record tells."""
+        """Start it; whether the source opens, its first record tells.
+
+        Raises ValueError for an opener that no other process can import.
+        """
+        if opener.__module__ == "__main__" or not opener.__qualname__.isidentifier():
+            raise ValueError(
+                f"expected a function of an importable module as opener, got {opener.__qualname__} of "
+                f"{opener.__module__}"
+            )
         order = Order(
             path=tuple(sys.path),
             opener=f"{opener.__module__}:{opener.__qualname__}",

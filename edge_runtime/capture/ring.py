@@ -28,8 +28,8 @@ import numpy as np
 from edge_runtime.contracts.frame import Pixels, Unreadable
 from edge_runtime.image_header import MAX_PIXELS
 
-SLOTS = 4
-"""Frames that may wait between the two processes."""
+SLOTS = 8
+"""Frames that may wait between the two processes; network cameras send in bursts."""
 CAPACITY = 3 * MAX_PIXELS
 """Bytes of an image at most, pixels or encoded."""
 _TEXT = 16 * 1024

@@ -163,6 +163,11 @@ def test_a_camera_that_cannot_be_opened_at_first_is_an_error(tmp_path: Path) -> 
         CaptureCamera(f"hangs while opening:{tmp_path}", opener=open_faulty, limits=limits)
 
 
+def test_an_opener_that_no_other_process_can_import_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="expected a function of an importable module as opener"):
+        CaptureCamera("", opener=lambda _: open_faulty("none at all:"))
+
+
 def test_a_source_that_would_start_over_ends_with_its_process(tmp_path: Path) -> None:
     (tmp_path / "broken").touch()
     camera = CaptureCamera(
