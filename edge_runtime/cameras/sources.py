@@ -262,7 +262,13 @@ _SCHEMES: Mapping[str, _Scheme] = MappingProxyType(
         "gige": _Scheme(
             open=_open_gige,
             parameters=MappingProxyType(
-                {"format": _Parameter(read=str, expected="a pixel format"), **_PROCESS}
+                {
+                    "format": _Parameter(read=str, expected="a pixel format"),
+                    "silence": _Parameter(
+                        read=_number(0, 86_400), expected="seconds, 0 for a camera on a trigger"
+                    ),
+                    **_PROCESS,
+                }
             ),
             live=True,
         ),

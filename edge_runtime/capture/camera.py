@@ -43,8 +43,13 @@ def open_camera(text: str) -> CameraSource:
     spec = parse_source(text)
     if not spec.own_process:
         return open_source(text)
-    limits = Limits() if spec.live else Limits(silence_s=None)
-    return CaptureCamera(text, live=spec.live, resumes=spec.resumes, limits=limits)
+    silence_s = spec.parameters.get("silence", Limits().silence_s) if spec.live else None
+    return CaptureCamera(
+        text,
+        live=spec.live,
+        resumes=spec.resumes,
+        limits=Limits(silence_s=silence_s or None),  # 0 is without a limit
+    )
 
 
 class CaptureCamera:

@@ -28,7 +28,10 @@ def spec(scheme: str, target: str, **parameters: float | str) -> SourceSpec:
         ("dir:~/what?/x?watch=1", spec("dir", "~/what?/x", watch=True)),
         ("opencv:0", spec("opencv", "0")),
         ("opencv:0?process=0", spec("opencv", "0", process=False)),
-        ("gige:S12-3?format=RGB8", spec("gige", "S12-3", format="RGB8")),
+        (
+            "gige:S12-3?format=RGB8&silence=0",
+            spec("gige", "S12-3", format="RGB8", silence=0.0),
+        ),
         ("rtsp://cam/stream?profile=2", spec("rtsp", "rtsp://cam/stream?profile=2")),
         ("HTTP://cam:8080/mjpg", spec("http", "HTTP://cam:8080/mjpg")),
         ("https://cam/mjpg", spec("https", "https://cam/mjpg")),
