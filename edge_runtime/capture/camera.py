@@ -25,7 +25,7 @@ from edge_runtime.capture.golden import GoldenFrame
 from edge_runtime.capture.process import CaptureProcess, ProcessLost
 from edge_runtime.capture.ring import Kind, Record
 from edge_runtime.capture.supervision import Limits, Supervision
-from edge_runtime.contracts.frame import Frame, Unreadable
+from edge_runtime.contracts.frame import Frame, Pixels, Unreadable
 from edge_runtime.errors import CameraError
 
 _LOG = logging.getLogger(__name__)
@@ -173,10 +173,23 @@ class CaptureCamera:
         if isinstance(record.image, Unreadable):
             return record.image.reason
         if isinstance(record.image, np.ndarray):
-            changed = self._golden.difference(record.image)
+            changed = self._compare(record.image)
             if changed is not None:
                 return f"the camera does not show what it did before: {changed}"
         return None
+
+    def _compare(self, pixels: Pixels) -> str | None:
+        """With the golden frame; says once what the scene does not show."""
+        knew = self._golden.reference is not None
+        changed = self._golden.difference(pixels)
+        reference = self._golden.reference
+        if reference is not None and not knew and reference.cannot_see:
+            _LOG.info(
+                "camera %s: this scene would not show %s after a reconnection",
+                masked(self._source),
+                ", ".join(reference.cannot_see),
+            )
+        return changed
 
     # --- processes come and go -------------------------------------------------------------------
 

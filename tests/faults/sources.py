@@ -54,7 +54,10 @@ class FaultySource:
         self._given += 1
         if self._given > GOOD and self._is_broken():
             return FAULTS[self._fault](self._given)
-        return frame(self._given, scene(self._given))
+        pixels = scene(self._given)
+        if self._fault == "grey":
+            pixels = np.repeat(pixels[..., :1], 3, axis=2)
+        return frame(self._given, pixels)
 
     def close(self) -> None:
         if self._fault == "hangs while closing":

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_runtime.capture.supervision import Limits, Supervision
@@ -64,6 +64,7 @@ def test_pauses_double_up_to_a_bound_and_begin_anew_after_a_success() -> None:
 
 
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 20)), max_size=100), st.floats(0, 1e6))
+@settings(deadline=None)
 def test_no_pause_is_longer_than_the_bound(lives: list[tuple[bool, float]], now: float) -> None:
     supervision = Supervision(LIMITS)
     for opens, lasts in lives:
