@@ -84,9 +84,15 @@ class CaptureCamera:
         self._restart_at = 0.0
         self._dying: CaptureProcess | None = None
         self._ended = False
-        self._process: CaptureProcess | None = self._start()
+        self._process: CaptureProcess | None = None
         try:
+            self._process = self._start()
             self._await_opening()
+        except OSError as exc:
+            raise CameraError(
+                f"no process could be started for {masked(source)}: {exc.strerror or exc}; "
+                "see how much memory and how many processes are in use"
+            ) from exc
         except BaseException:
             self.close()
             raise

@@ -19,6 +19,8 @@ from edge_runtime.capture.ring import SLOTS, Record, Ring, RingDamaged
 
 GRACE_S = 1.0
 """How long a process may take to close its source before it is killed."""
+_NOT_PASSED_ON = ("EDGE_INSPECT_", "CREDENTIALS_DIRECTORY")
+"""How variables begin that are the station's alone, the broker's password among them."""
 
 
 class ProcessLost(Exception):  # noqa: N818 - an observation, answered by a restart
@@ -55,6 +57,11 @@ class CaptureProcess:
                     *(sys.executable, "-P", "-X", "faulthandler"),
                     *("-m", "edge_runtime.capture.child", str(descriptor)),
                 ],
+                env={
+                    name: value
+                    for name, value in os.environ.items()
+                    if not name.startswith(_NOT_PASSED_ON)
+                },
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 bufsize=0,

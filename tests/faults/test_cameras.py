@@ -1,5 +1,6 @@
 """Cameras that hang, crash and lie: noticed in bounded time, healed without a person, nothing leaked."""
 
+import errno
 import mmap
 import os
 import signal
@@ -190,6 +191,49 @@ def test_a_source_that_would_start_over_ends_with_its_process(tmp_path: Path) ->
     assert len(frames) == GOOD
     with pytest.raises(EndOfStream):
         camera.read(0.1)
+
+
+def test_a_camera_that_crashes_again_and_again_uses_no_more_each_time(
+    broken: Path, camera_with: Callable[[str], CaptureCamera]
+) -> None:
+    broken.touch()
+    counts = []
+    with closing(camera_with("segfaults")) as camera:
+        for restarts in range(2, 8):
+            read_until(camera, lambda: camera.state.restarts >= restarts, BACK_S)  # noqa: B023
+            read_until(camera, lambda: camera.state.problem is None, BACK_S)
+            counts.append(Belongings.count())
+    assert {len(count.children) for count in counts} == {1}
+    assert len({count.descriptors for count in counts}) == 1
+    assert len({count.mappings for count in counts}) == 1
+
+
+def test_a_cameras_process_is_told_no_secret(
+    monkeypatch: pytest.MonkeyPatch, camera_with: Callable[[str], CaptureCamera]
+) -> None:
+    monkeypatch.setenv("EDGE_INSPECT_MQTT_PASSWORD", "hunter2")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials/x")
+    monkeypatch.setenv("LD_PRELOAD", "")
+    with closing(camera_with("none at all")) as camera:
+        about = Path(f"/proc/{camera.pid}")
+        variables = about.joinpath("environ").read_bytes()
+        assert b"LD_PRELOAD" in variables, "control: what is passed on is seen"
+        assert b"hunter2" not in variables
+        assert b"/run/credentials" not in variables
+        assert b"none at all" not in about.joinpath("cmdline").read_bytes(), (
+            "a source holds passwords"
+        )
+
+
+def test_no_process_to_be_had_is_an_error_with_a_way_out(
+    monkeypatch: pytest.MonkeyPatch, camera_with: Callable[[str], CaptureCamera]
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    with pytest.raises(CameraError, match=r"no process could be started for .*temporarily unavail"):
+        camera_with("none at all")
 
 
 def test_the_log_names_what_the_scene_cannot_show(
