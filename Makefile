@@ -26,6 +26,13 @@ setup: ## Install everything, torch included, into .venv
 	@.ci/package faketime "the tests of clocks that jump are skipped"
 	@.ci/package strace "the tests of disks that refuse are skipped"
 
+.PHONY: gige
+gige: setup ## Add GigE Vision to .venv: Aravis, its Python bindings, and the fake camera of the tests
+	@.ci/package arv-fake-gv-camera-0.8 "the tests of GigE cameras are skipped" \
+		"aravis-tools gir1.2-aravis-0.8 libgirepository1.0-dev libcairo2-dev pkg-config gcc"
+	@uv=$$(command -v uv || echo .cache/uv/bin/uv); \
+		$$uv pip install --quiet --python $(TEST)/bin/python --editable '.[gige]'
+
 .PHONY: test
 test: setup lint ## Set up, then format, lint, types, import layers and the whole suite
 	$(TEST)/bin/pytest

@@ -65,7 +65,8 @@ class StationConfig(BaseModel):
     bundle: str = DEMO
     """Folder of the bundle, or `demo`."""
     source: str
-    """Where frames come from: `simulated:gen3`, `dir:PATH`, `opencv:0`, `rtsp://...`, a video file."""
+    """Where frames come from: `simulated:gen3`, `dir:PATH`, `opencv:0`, `gige:SERIAL`, `rtsp://...`, or
+    a video file."""
     broker: str = "mqtt://localhost:1883"
     """`mqtt://[user@]HOST:PORT`, `mqtts://` for TLS, or `memory://NAME` within one process."""
     mqtt_ca: _PemFile | None = None

@@ -165,8 +165,10 @@ class HealthLog:
         requests_ignored: int,
         not_mirrored: int,
         connections: int,
+        camera_restarts: int,
+        frames_lost: int,
     ) -> Health:
-        """The present state, with what the journal and the publisher know."""
+        """The present state, with what the camera, the journal and the publisher know."""
         with self._lock:
             latency = None
             if self._latencies_s:
@@ -186,6 +188,8 @@ class HealthLog:
                 requests_ignored=requests_ignored,
                 not_mirrored=not_mirrored,
                 connections=connections,
+                camera_restarts=camera_restarts,
+                frames_lost=frames_lost,
                 latency=latency,
                 problem="; ".join(self._problems.values()) or None,
             )

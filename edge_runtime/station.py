@@ -19,7 +19,9 @@ from typing import TypeVar
 from edge_runtime.batcher import MicroBatcher
 from edge_runtime.bundle import open_bundle
 from edge_runtime.cameras.base import CameraSource, EndOfStream
-from edge_runtime.cameras.sources import open_source, parse_source
+from edge_runtime.cameras.drop_folder import DropFolder
+from edge_runtime.cameras.sources import parse_source
+from edge_runtime.capture.camera import open_camera
 from edge_runtime.config import StationConfig
 from edge_runtime.contracts.health import Health
 from edge_runtime.contracts.journal import JournalHead
@@ -72,6 +74,7 @@ class Station:
         stop_when_full: bool = False,
         frame_limit: int | None = None,
         drain_s: float = 20.0,
+        on_committed: Callable[[Sequence[str]], None] | None = None,
     ) -> None:
         self._identity = identity
         self._model = model
@@ -86,6 +89,7 @@ class Station:
         self._stop_when_full = stop_when_full
         self._frame_limit = frame_limit
         self._drain_s = drain_s
+        self._on_committed = on_committed
         self._delivery = Delivery(
             journal,
             publisher,
@@ -244,6 +248,8 @@ class Station:
         self._health.time_stages(
             (item.timings_ms for item in judgements), commit_s=time.monotonic() - began
         )
+        if self._on_committed is not None:
+            self._on_committed([item.frame.part_id for item in judgements])
         if self._mirror is not None:
             self._mirror.mirror(verdicts)
         self._delivery.notify()
@@ -293,6 +299,8 @@ class Station:
 
     def health(self) -> Health:
         """The present state."""
+        camera = self._camera.state
+        self._health.set_problem("camera", camera.problem)
         self._health.set_problem("broker", self._publisher.problem)
         self._health.set_problem("delivery", self._delivery.problem)
         if self._mirror is not None:
@@ -304,6 +312,8 @@ class Station:
             requests_ignored=self._delivery.requests_ignored,
             not_mirrored=self._mirror.dropped if self._mirror is not None else 0,
             connections=self._publisher.connections,
+            camera_restarts=camera.restarts,
+            frames_lost=camera.lost,
         )
 
     def _publish_states(self) -> Health:
@@ -387,7 +397,7 @@ def open_station(
                 credentials=credentials,
             )
         resources.callback(publisher.stop, timeout_s=1.0)
-        camera = resources.enter_context(closing(open_source(config.source)))
+        camera = resources.enter_context(closing(open_camera(config.source)))
         identity = Identity(
             boot_id=str(uuid.uuid4()),
             site=config.site,
@@ -422,4 +432,5 @@ def open_station(
             replay=config.mqtt_replay,
             stop_when_full=config.journal_when_full == "stop",
             frame_limit=config.frames,
+            on_committed=camera.answered if isinstance(camera, DropFolder) else None,
         )

@@ -1,5 +1,6 @@
 """The seam between the station and whatever produces frames."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from edge_runtime.contracts.frame import Frame
@@ -7,6 +8,22 @@ from edge_runtime.contracts.frame import Frame
 
 class EndOfStream(Exception):  # noqa: N818 - the end of a folder or file is not an error
     """The source has given its last frame."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceState:
+    """How a source is doing."""
+
+    problem: str | None = None
+    """What is wrong at present, in one line; None when nothing is."""
+    restarts: int = 0
+    """How often it had to be opened anew."""
+    lost: int = 0
+    """Frames that it gave and nobody could take in."""
+
+
+WELL = SourceState()
+"""The state of a source that raises CameraError for all that could be wrong with it."""
 
 
 class CameraSource(Protocol):
@@ -21,6 +38,11 @@ class CameraSource(Protocol):
 
         Raises EndOfStream after the last frame, CameraError when the source failed for good.
         """
+        ...
+
+    @property
+    def state(self) -> SourceState:
+        """How it is doing, for any thread."""
         ...
 
     def close(self) -> None:

@@ -9,7 +9,8 @@ folder that cannot be listed hides an unknown number of parts, so it stops the s
 
 Watch mode polls; it needs no support from the file system, and works on network shares. It keeps one
 entry per file that is in the folder, so the folder is to be emptied by whoever fills it. What was there
-at a restart is handed over again, and a file that is overwritten under its old name is not.
+at a restart is handed over again, and a file that is overwritten under its old name is not: take
+`drop_folder.py` where the station may move or delete what it has answered.
 """
 
 import os
@@ -20,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
 
-from edge_runtime.cameras.base import EndOfStream
+from edge_runtime.cameras.base import WELL, EndOfStream
 from edge_runtime.contracts.frame import Frame, Unreadable
 from edge_runtime.errors import CameraError
 from edge_runtime.image_header import MAX_BYTES
@@ -63,6 +64,8 @@ class DirectoryCamera:
     Without `watch` it ends after the last file; with it, never. `part_id` is the path below the folder,
     `captured_at` the file's time of change.
     """
+
+    state = WELL
 
     def __init__(
         self, path: str | os.PathLike[str], *, watch: bool = False, poll_s: float = POLL_S
@@ -161,7 +164,7 @@ def _entries(root: Path) -> Iterator[os.DirEntry[str]]:
             with os.scandir(folder) as entries:
                 listed = sorted(entries, key=lambda entry: natural_order(entry.name))
         except OSError as exc:
-            raise CameraError(_folder_problem(folder, exc)) from exc
+            raise CameraError(folder_problem(folder, exc)) from exc
         pending.extend(Path(entry) for entry in reversed(listed) if entry.is_dir())
         yield from (entry for entry in listed if not entry.is_dir())
 
@@ -172,7 +175,8 @@ def natural_order(name: str) -> tuple[tuple[tuple[str, int], ...], str]:
     return tuple((text, int(digits or -1)) for text, digits in pieces), name
 
 
-def _folder_problem(folder: Path, exc: OSError) -> str:
+def folder_problem(folder: Path, exc: OSError) -> str:
+    """What keeps a folder from being read, and how to mend it."""
     match exc:
         case FileNotFoundError():
             return f"no folder at {folder}: check the path after dir:"

@@ -4,8 +4,8 @@ Owns the translation of OpenCV's silent failures into one line. Used by one thre
 may still print a line of its own to standard error; only the environment could forbid that.
 
 `read` may take longer than its caller allows: a device's driver can block for as long as it likes
-(OpenCV issue 22677), and of a stream OpenCV takes its time limit only when it is opened. Until capture
-runs in a process that can be killed, a station on a hung driver stops only by SIGKILL. OpenCV's own
+(OpenCV issue 22677), and of a stream OpenCV takes its time limit only when it is opened. So a station
+has devices and streams in a process of their own, see `edge_runtime.capture`. OpenCV's own
 buffer may hold frames older than the call; a device is asked to keep one, a stream cannot be.
 """
 
@@ -19,12 +19,12 @@ import cv2
 import numpy as np
 
 from edge_runtime.cameras.address import masked
-from edge_runtime.cameras.base import EndOfStream
+from edge_runtime.cameras.base import WELL, EndOfStream
 from edge_runtime.contracts.frame import Frame
 from edge_runtime.errors import CameraError
 
 OPEN_TIMEOUT_S = 5.0
-READ_TIMEOUT_S = 5.0
+READ_TIMEOUT_S = 3.0
 """A stream that sends nothing for so long has failed."""
 
 
@@ -35,6 +35,8 @@ class OpenCvCamera:
     `captured_at` is when the frame arrived. A file ends; a device or stream that gives no frame has
     failed. Pictures are taken as stored, a video's rotation tag is ignored as an image's is.
     """
+
+    state = WELL
 
     def __init__(
         self,
@@ -139,8 +141,14 @@ def _why_closed(target: int | str, described: str) -> str:
             "check the address and that the camera is on" if "://" in target else "is it a video?"
         )
         return f"{described} cannot be opened: {mend}"
-    devices = sorted(path.name.removeprefix("video") for path in Path("/dev").glob("video[0-9]*"))
-    if str(target) in devices:
+    present = devices()
+    if target in present:
         return f"{described} cannot be opened: close what else uses it, and join the group video"
-    present = f"there are {', '.join(devices)}" if devices else "no camera is connected"
-    return f"{described} cannot be opened: {present} (looked for /dev/video{target})"
+    there = f"there are {', '.join(map(str, present))}" if present else "no camera is connected"
+    return f"{described} cannot be opened: {there} (looked for /dev/video{target})"
+
+
+def devices() -> list[int]:
+    """Indices of the video devices that there are."""
+    names = (path.name.removeprefix("video") for path in Path("/dev").glob("video[0-9]*"))
+    return sorted(int(name) for name in names if name.isdigit())

@@ -9,6 +9,7 @@ import threading
 import time
 from datetime import UTC, datetime
 
+from edge_runtime.cameras.base import WELL
 from edge_runtime.contracts.frame import Frame
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.errors import CameraError, UsageError
@@ -27,6 +28,8 @@ class SimulatedCamera:
     damaged files. `defects` is the share of defective parts, spread evenly over the five defects; None
     keeps the generation's own.
     """
+
+    state = WELL
 
     def __init__(
         self,

@@ -19,8 +19,8 @@ from edge_runtime.cameras.base import CameraSource
 from edge_runtime.errors import CameraError
 
 _EXPECTED = (
-    "expected simulated:GENERATION, dir:PATH, opencv:INDEX, rtsp://..., http://..., https://..., "
-    "or the path of a video file"
+    "expected simulated:GENERATION, dir:PATH, opencv:INDEX, gige:SERIAL, rtsp://..., http://..., "
+    "https://..., or the path of a video file"
 )
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?P<rest>.*)", re.DOTALL)
 
@@ -35,6 +35,21 @@ class SourceSpec:
     """A generation, folder, device index, address or file: what the scheme says."""
     parameters: Mapping[str, Any]
     """Those that were given, as numbers and switches; for the others the source's defaults hold."""
+
+    @property
+    def live(self) -> bool:
+        """Its frames are exposures of this moment: what nobody takes does not come again."""
+        return _SCHEMES[self.scheme].live
+
+    @property
+    def resumes(self) -> bool:
+        """Opened anew, it goes on where it was, more or less; another begins from its first frame."""
+        return self.live or bool(self.parameters.get("watch", False))
+
+    @property
+    def own_process(self) -> bool:
+        """It is to run in a process of its own: by default what stands on a driver or the network."""
+        return bool(self.parameters.get("process", self.live))
 
     @property
     def simulated(self) -> bool:
@@ -58,13 +73,18 @@ def parse_source(text: str) -> SourceSpec:
     if not target:
         raise CameraError(f"source {text!r} names nothing: {_EXPECTED}")
     entry.check(target)
-    return SourceSpec(
+    spec = SourceSpec(
         scheme=scheme, target=target, parameters=MappingProxyType(_parameters(query, text, entry))
     )
+    entry.check_together(spec)
+    return spec
 
 
 def open_source(text: str) -> CameraSource:
-    """Parse and open; raises CameraError that says what to do."""
+    """Parse and open in this process, whatever `process` says.
+
+    Raises CameraError that says what to do.
+    """
     spec = parse_source(text)
     return _SCHEMES[spec.scheme].open(spec)
 
@@ -124,7 +144,7 @@ def _parameters(query: str, text: str, entry: "_Scheme") -> dict[str, Any]:
 # --- the table -----------------------------------------------------------------------------------
 
 
-def _check_anything(target: str) -> None:
+def _check_anything(_: object) -> None:
     """Any text may be a path; opening tells."""
 
 
@@ -145,10 +165,35 @@ def _check_index(target: str) -> None:
 def _open_simulated(spec: SourceSpec) -> CameraSource:
     from edge_runtime.cameras.simulated import SimulatedCamera
 
-    return SimulatedCamera(generation=spec.target, **spec.parameters)
+    own = {name: value for name, value in spec.parameters.items() if name != "process"}
+    return SimulatedCamera(generation=spec.target, **own)
+
+
+def _done(text: str) -> str:
+    """`delete`, or the folder after `move:`; empty stands for delete."""
+    if text == "delete":
+        return ""
+    if not text.startswith("move:") or text == "move:":
+        raise ValueError
+    return text.removeprefix("move:")
+
+
+def _check_done(spec: SourceSpec) -> None:
+    if "done" in spec.parameters and not spec.parameters.get("watch"):
+        raise CameraError(f"source dir:{spec.target} has done= without watch=1: give both")
+    if "done" in spec.parameters and spec.own_process:
+        raise CameraError(
+            f"source dir:{spec.target} has done= with process=1: give one of them, since files are "
+            "put away by the station's own process"
+        )
 
 
 def _open_directory(spec: SourceSpec) -> CameraSource:
+    done = spec.parameters.get("done")
+    if done is not None:
+        from edge_runtime.cameras.drop_folder import DropFolder
+
+        return DropFolder(spec.target, move_to=done or None)
     from edge_runtime.cameras.directory import DirectoryCamera
 
     return DirectoryCamera(spec.target, watch=bool(spec.parameters.get("watch", False)))
@@ -158,6 +203,12 @@ def _open_device(spec: SourceSpec) -> CameraSource:
     from edge_runtime.cameras.opencv import OpenCvCamera
 
     return OpenCvCamera(int(spec.target))
+
+
+def _open_gige(spec: SourceSpec) -> CameraSource:
+    from edge_runtime.cameras.gige import GigeCamera
+
+    return GigeCamera(spec.target, pixel_format=spec.parameters.get("format"))
 
 
 def _open_video(spec: SourceSpec) -> CameraSource:
@@ -170,9 +221,16 @@ def _open_video(spec: SourceSpec) -> CameraSource:
 class _Scheme:
     open: Callable[[SourceSpec], CameraSource]
     check: Callable[[str], None] = _check_anything
+    check_together: Callable[[SourceSpec], None] = _check_anything
+    """What the parameters must not be together."""
     parameters: Mapping[str, _Parameter] = field(default_factory=dict)
     address: bool = False
     """The whole text, scheme and query included, is what the adapter is given."""
+    live: bool = False
+    """See `SourceSpec.live`."""
+
+
+_PROCESS = MappingProxyType({"process": _Parameter(read=_switch, expected="0 or 1")})
 
 
 _SIMULATED_PARAMETERS = MappingProxyType(
@@ -181,6 +239,7 @@ _SIMULATED_PARAMETERS = MappingProxyType(
         "rate": _Parameter(read=_number(0, 100_000), expected="parts per second, 0 for unpaced"),
         "defects": _Parameter(read=_number(0, 1), expected="a share from 0 to 1"),
         "corrupt": _Parameter(read=_switch, expected="0 or 1"),
+        **_PROCESS,
     }
 )
 _SCHEMES: Mapping[str, _Scheme] = MappingProxyType(
@@ -190,13 +249,33 @@ _SCHEMES: Mapping[str, _Scheme] = MappingProxyType(
         ),
         "dir": _Scheme(
             open=_open_directory,
-            parameters=MappingProxyType({"watch": _Parameter(read=_switch, expected="0 or 1")}),
+            check_together=_check_done,
+            parameters=MappingProxyType(
+                {
+                    "watch": _Parameter(read=_switch, expected="0 or 1"),
+                    "done": _Parameter(read=_done, expected="delete or move:FOLDER"),
+                    **_PROCESS,
+                }
+            ),
         ),
-        "opencv": _Scheme(open=_open_device, check=_check_index),
+        "opencv": _Scheme(open=_open_device, check=_check_index, parameters=_PROCESS, live=True),
+        "gige": _Scheme(
+            open=_open_gige,
+            parameters=MappingProxyType(
+                {
+                    "format": _Parameter(read=str, expected="a pixel format"),
+                    "silence": _Parameter(
+                        read=_number(0, 86_400), expected="seconds, 0 for a camera on a trigger"
+                    ),
+                    **_PROCESS,
+                }
+            ),
+            live=True,
+        ),
         "file": _Scheme(open=_open_video),
-        "rtsp": _Scheme(open=_open_video, address=True),
-        "rtsps": _Scheme(open=_open_video, address=True),
-        "http": _Scheme(open=_open_video, address=True),
-        "https": _Scheme(open=_open_video, address=True),
+        "rtsp": _Scheme(open=_open_video, address=True, live=True),
+        "rtsps": _Scheme(open=_open_video, address=True, live=True),
+        "http": _Scheme(open=_open_video, address=True, live=True),
+        "https": _Scheme(open=_open_video, address=True, live=True),
     }
 )

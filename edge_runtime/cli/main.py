@@ -3,7 +3,17 @@
 import sys
 from collections.abc import Sequence
 
-from edge_runtime.cli import audit, check, demo, doctor, install_service, run, tail
+from edge_runtime.cli import (
+    audit,
+    cameras,
+    check,
+    demo,
+    doctor,
+    install_service,
+    run,
+    snapshot,
+    tail,
+)
 from edge_runtime.cli.program import Program
 
 _EPILOG = """\
@@ -26,7 +36,7 @@ PROGRAM = Program(
     name="edge-inspect",
     description="Inspect parts at a station of the line: frames in, verdicts at the MES.",
     epilog=_EPILOG,
-    commands=(run, check, doctor, audit, tail, install_service, demo),
+    commands=(run, check, doctor, cameras, snapshot, audit, tail, install_service, demo),
 )
 
 

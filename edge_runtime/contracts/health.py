@@ -50,6 +50,10 @@ class Health(Contract):
     """Verdicts that the Sparkplug mirror did not send; the record has them all the same."""
     connections: Count
     """Sessions with the broker since the start; more than one means that it was lost in between."""
+    camera_restarts: Count = 0
+    """How often the camera's process was started anew because it hung, ended or gave nothing usable."""
+    frames_lost: Count = 0
+    """Frames that the camera gave and the station could not take in; they have no verdict."""
     latency: Latency | None
     problem: str | None
     """What is wrong at present, in one line; null when nothing is."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from edge_runtime.bundle import Bundle, open_bundle
 from edge_runtime.cameras.base import EndOfStream
-from edge_runtime.cameras.sources import open_source
+from edge_runtime.capture.camera import open_camera
 from edge_runtime.config import ConfigDraft
 from edge_runtime.contracts.manifest import InputSpec
 from edge_runtime.contracts.station_id import StationId
@@ -92,7 +92,7 @@ def _camera(draft: ConfigDraft) -> str:
     if source is None:
         raise CameraError("no source to check: give --source")
     deadline = time.monotonic() + _FRAME_WITHIN_S
-    with closing(open_source(str(source))) as camera:
+    with closing(open_camera(str(source))) as camera:
         while time.monotonic() < deadline:
             try:
                 frame = camera.read(0.5)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from itertools import count
 from pathlib import Path
 
@@ -10,11 +10,16 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_runtime.cameras.base import CameraSource, EndOfStream
+from edge_runtime.cameras.base import CameraSource, EndOfStream, SourceState
 from edge_runtime.cameras.directory import DirectoryCamera
+from edge_runtime.cameras.drop_folder import DropFolder
+from edge_runtime.cameras.gige import GigeCamera
 from edge_runtime.cameras.opencv import OpenCvCamera
 from edge_runtime.cameras.simulated import SimulatedCamera
+from edge_runtime.capture.camera import CaptureCamera, open_camera
 from edge_runtime.contracts.frame import Frame
+from tests.edge_runtime.cameras.test_opencv import mjpeg_stream
+from tests.fake_gige import FakeGigeCamera
 
 Opener = Callable[[Path], CameraSource]
 PARTS = 4
@@ -45,10 +50,90 @@ def open_video(tmp_path: Path) -> CameraSource:
     return OpenCvCamera(str(path))
 
 
+def open_simulated_in_a_process(_: Path) -> CameraSource:
+    return open_camera("simulated:gen3?seed=1&rate=200&process=1")
+
+
+def open_folder_in_a_process(tmp_path: Path) -> CameraSource:
+    open_folder(tmp_path).close()
+    return open_camera(f"dir:{tmp_path}?process=1")
+
+
+def open_watched_folder_in_a_process(tmp_path: Path) -> CameraSource:
+    open_folder(tmp_path).close()
+    return open_camera(f"dir:{tmp_path}?watch=1&process=1")
+
+
+def open_video_in_a_process(tmp_path: Path) -> CameraSource:
+    open_video(tmp_path).close()
+    return CaptureCamera(str(tmp_path / "run.avi"), live=False, resumes=False)
+
+
+def open_drop_folder(tmp_path: Path) -> CameraSource:
+    open_folder(tmp_path).close()
+    return DropFolder(tmp_path, move_to=None, settle_s=0.01, patience_s=0.05, poll_s=0.01)
+
+
+class Lent:
+    """A camera together with what it looks at, which ends with it."""
+
+    def __init__(
+        self, seen: AbstractContextManager[object], opener: Callable[[], CameraSource]
+    ) -> None:
+        with ExitStack() as resources:
+            resources.enter_context(seen)
+            self._camera = opener()
+            resources.callback(self._camera.close)
+            self._resources = resources.pop_all()
+
+    @property
+    def state(self) -> SourceState:
+        return self._camera.state
+
+    def read(self, timeout_s: float) -> Frame | None:
+        return self._camera.read(timeout_s)
+
+    def close(self) -> None:
+        self._resources.close()
+
+
+def open_gige(_: Path) -> CameraSource:
+    fake = FakeGigeCamera()
+    return Lent(fake, lambda: GigeCamera(fake.serial))
+
+
+def open_gige_in_a_process(_: Path) -> CameraSource:
+    fake = FakeGigeCamera()
+    return Lent(fake, lambda: open_camera(f"gige:{fake.serial}"))
+
+
+def open_stream_in_a_process(_: Path) -> CameraSource:
+    stream = mjpeg_stream(frames=50, then_stall=True)
+    with ExitStack() as resources:
+        address = resources.enter_context(stream)
+        return Lent(resources.pop_all(), lambda: open_camera(address))
+
+
 EVERY = pytest.mark.parametrize(
-    "opener", [open_simulated, open_folder, open_watched_folder, open_video]
+    "opener",
+    [
+        open_drop_folder,
+        open_gige,
+        open_gige_in_a_process,
+        open_stream_in_a_process,
+        open_simulated,
+        open_folder,
+        open_watched_folder,
+        open_video,
+        open_simulated_in_a_process,
+        open_folder_in_a_process,
+        open_watched_folder_in_a_process,
+        open_video_in_a_process,
+    ],
 )
-ENDING = pytest.mark.parametrize("opener", [open_folder, open_video])
+ENDING = pytest.mark.parametrize(
+    "opener", [open_folder, open_video, open_folder_in_a_process, open_video_in_a_process]
+)
 
 
 def take(camera: CameraSource, number: int) -> list[Frame]:
@@ -99,10 +184,36 @@ def test_a_closed_source_gives_nothing_more(opener: Opener, tmp_path: Path) -> N
     assert frame is None
 
 
+@EVERY
+def test_a_source_that_gives_frames_has_no_problem(opener: Opener, tmp_path: Path) -> None:
+    with closing(opener(tmp_path)) as camera:
+        take(camera, PARTS)
+        assert (camera.state.problem, camera.state.restarts) == (None, 0)
+
+
+@pytest.mark.parametrize(
+    ("here", "there"),
+    [
+        (open_simulated, open_simulated_in_a_process),
+        (open_folder, open_folder_in_a_process),
+        (open_video, open_video_in_a_process),
+    ],
+)
+def test_a_process_of_its_own_changes_no_frame(here: Opener, there: Opener, tmp_path: Path) -> None:
+    with closing(here(tmp_path)) as camera:
+        expected = take(camera, PARTS)
+    with closing(there(tmp_path)) as camera:
+        frames = take(camera, PARTS)
+    assert [frame.part_id for frame in frames] == [frame.part_id for frame in expected]
+    for frame, same in zip(frames, expected, strict=True):
+        np.testing.assert_array_equal(frame.image, same.image)
+
+
 @ENDING
 def test_the_end_stays_the_end(opener: Opener, tmp_path: Path) -> None:
     with closing(opener(tmp_path)) as camera:
-        take(camera, PARTS)
+        with pytest.raises(EndOfStream):
+            take(camera, PARTS + 1)
         for _ in range(3):
             with pytest.raises(EndOfStream):
                 camera.read(0.0)
@@ -113,8 +224,17 @@ def test_the_end_stays_the_end(opener: Opener, tmp_path: Path) -> None:
     [
         lambda _: SimulatedCamera(generation="gen3", seed=1, rate=0.01),
         lambda path: DirectoryCamera(path, watch=True),
+        lambda path: DropFolder(path, move_to=None),
+        lambda _: open_camera("simulated:gen3?seed=1&rate=0.01&process=1"),
+        lambda path: open_camera(f"dir:{path}?watch=1&process=1"),
     ],
-    ids=["simulated", "watched folder"],
+    ids=[
+        "simulated",
+        "watched folder",
+        "drop folder",
+        "simulated in a process",
+        "watched folder in a process",
+    ],
 )
 def test_a_source_with_nothing_to_give_returns_in_time(opener: Opener, tmp_path: Path) -> None:
     with closing(opener(tmp_path)) as camera:

@@ -188,6 +188,19 @@ def test_a_camera_that_fails_ends_the_run_after_answering_what_came(
     assert len(verdicts(messages)) == 3
 
 
+def test_files_leave_the_drop_folder_once_their_verdicts_are_durable(
+    config: StationConfig, folder_of_parts: Path, tmp_path: Path
+) -> None:
+    names = {path.name for path in folder_of_parts.iterdir()}
+    source = f"dir:{folder_of_parts}?watch=1&done=move:{tmp_path / 'done'}"
+    config = config.model_copy(update={"source": source, "frames": 11})
+    health, _ = run_station(config)
+    assert sum(health.verdicts.values()) == 11
+    put_away = {path.name for path in (tmp_path / "done").iterdir()}
+    assert put_away | {path.name for path in folder_of_parts.iterdir()} == names
+    assert len(put_away) == 11
+
+
 class StubbornJournal(Journal):
     """An journal on a disk that is full for the first `refusals` commits."""
 

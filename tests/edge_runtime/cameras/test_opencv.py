@@ -1,6 +1,7 @@
 """Videos and streams through OpenCV: colours, ends, and failures that OpenCV would keep to itself."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +13,8 @@ import pytest
 
 from edge_runtime.cameras.base import EndOfStream
 from edge_runtime.cameras.opencv import OpenCvCamera
+from edge_runtime.capture.camera import CaptureCamera
+from edge_runtime.capture.supervision import Limits
 from edge_runtime.errors import CameraError
 
 RED = np.zeros((48, 64, 3), dtype=np.uint8)
@@ -122,3 +125,21 @@ def test_a_stream_that_stops_is_an_error_and_no_end(*, then_stall: bool) -> None
             CameraError, match=r"gave no frame after \d+: check its power and cable"
         ):
             drain(camera)
+
+
+def test_a_stream_that_goes_quiet_is_opened_anew_by_the_process_it_runs_in() -> None:
+    limits = Limits(hang_s=1.0, first_pause_s=0.05)
+    with (
+        mjpeg_stream(frames=6, then_stall=True) as address,
+        closing(CaptureCamera(address, limits=limits)) as camera,
+    ):
+        frames = []
+        give_up = time.monotonic() + 15
+        while camera.state.restarts < 1 or camera.state.problem:
+            began = time.monotonic()
+            assert began < give_up, camera.state
+            frame = camera.read(0.1)
+            assert time.monotonic() - began < 0.6
+            frames += [frame.part_id] if frame else []
+        assert frames[0] == "127.0.0.1/cam-00000001"
+        assert frames[-1] == "127.0.0.1/cam-00000001@2"

@@ -12,7 +12,7 @@ from edge_runtime.cameras.sources import SourceSpec, open_source, parse_source
 from edge_runtime.errors import CameraError
 
 
-def spec(scheme: str, target: str, **parameters: float) -> SourceSpec:
+def spec(scheme: str, target: str, **parameters: float | str) -> SourceSpec:
     return SourceSpec(scheme=scheme, target=target, parameters=MappingProxyType(parameters))
 
 
@@ -27,6 +27,11 @@ def spec(scheme: str, target: str, **parameters: float) -> SourceSpec:
         ("dir:/data/parts", spec("dir", "/data/parts")),
         ("dir:~/what?/x?watch=1", spec("dir", "~/what?/x", watch=True)),
         ("opencv:0", spec("opencv", "0")),
+        ("opencv:0?process=0", spec("opencv", "0", process=False)),
+        (
+            "gige:S12-3?format=RGB8&silence=0",
+            spec("gige", "S12-3", format="RGB8", silence=0.0),
+        ),
         ("rtsp://cam/stream?profile=2", spec("rtsp", "rtsp://cam/stream?profile=2")),
         ("HTTP://cam:8080/mjpg", spec("http", "HTTP://cam:8080/mjpg")),
         ("https://cam/mjpg", spec("https", "https://cam/mjpg")),
@@ -42,15 +47,15 @@ def test_every_form_is_understood(text: str, expected: SourceSpec) -> None:
     ("text", "problem"),
     [
         (
-            "gige:123",
-            "unknown scheme 'gige': expected simulated:GENERATION, dir:PATH, opencv:INDEX",
+            "usb:123",
+            "unknown scheme 'usb': expected simulated:GENERATION, dir:PATH, opencv:INDEX",
         ),
         ("", "names nothing: expected simulated:GENERATION"),
         ("dir:", "names nothing"),
         ("simulated:gen4", "simulated:gen4 names no generation: choose one of gen2, gen3"),
         (
             "simulated:gen3?sed=7",
-            "unknown parameter 'sed': choose from seed, rate, defects, corrupt",
+            "unknown parameter 'sed': choose from seed, rate, defects, corrupt, process",
         ),
         ("simulated:gen3?seed=1&seed=2", "gives 'seed' twice"),
         ("simulated:gen3?seed=-1", "has seed=-1: expected a whole number from 0"),

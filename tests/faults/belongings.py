@@ -1,0 +1,46 @@
+"""What a process owns and can leak: child processes, descriptors, shared memory mapped and named."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Belongings:
+    """Two counts are equal exactly when nothing was left behind."""
+
+    children: frozenset[int]
+    descriptors: int
+    mappings: int
+    """Of shared memory, named or not."""
+    named: frozenset[str]
+    """Of shared memory in /dev/shm that carries the project's name or Python's."""
+
+    @classmethod
+    def count(cls) -> Self:
+        """What this process has now; zombies count as children."""
+        maps = Path("/proc/self/maps").read_text().splitlines()
+        return cls(
+            children=frozenset(_children(os.getpid())),
+            descriptors=len(list(Path("/proc/self/fd").iterdir())),
+            mappings=sum("memfd:" in line or "/dev/shm/" in line for line in maps),  # noqa: S108
+            named=frozenset(
+                path.name
+                for path in Path("/dev/shm").iterdir()  # noqa: S108
+                if path.name.startswith(("edge-inspect", "psm_"))
+            ),
+        )
+
+
+def _children(parent: int) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:  # gone since it was listed
+                continue
+            if int(fields[1]) == parent:
+                found.append(int(entry.name))
+    return found
