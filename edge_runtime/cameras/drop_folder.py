@@ -31,6 +31,7 @@ from edge_runtime.image_header import MAX_BYTES, Undecodable, read_header
 
 SETTLE_S = 0.5
 PATIENCE_S = 10.0
+_ENDINGS = tuple(SUFFIXES)
 _AT_ONCE = 2048
 """Files that one look chooses, the oldest of all."""
 _UNANSWERED = 8192
@@ -66,7 +67,7 @@ class DropFolder:
         poll_s: float = POLL_S,
     ) -> None:
         """Raises CameraError. `move_to` is on the same file system; None: delete what is answered."""
-        self._root = Path(path).expanduser()
+        self._root = Path(path).expanduser().absolute()
         self._move_to = None if move_to is None else Path(move_to).expanduser()
         _require_movable(self._root, self._move_to)
         self._settle_s = settle_s
@@ -77,6 +78,7 @@ class DropFolder:
         self._next_look = 0.0
         self._ready: list[Path] = []
         self._unanswered: dict[str, tuple[Path, _Seen]] = {}
+        self._on_their_way: set[str] = set()  # the same files, by their paths
         self._answered: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._leaving: list[str] = []
         self._problem: str | None = None
@@ -128,19 +130,21 @@ class DropFolder:
 
     def _looking(self) -> Iterator[None]:
         """One look at everything, entry by entry; at its end it is known what has settled."""
-        oldest: list[tuple[int, object, Path, int]] = []
+        oldest: list[tuple[int, str, int]] = []
         for file in _files(self._root, self._move_to):
             yield
-            if file is not None and self._part_id(file[0]) not in self._unanswered:
-                path, status = file
-                order = natural_order(str(path))
-                oldest.append((status.st_mtime_ns, order, path, status.st_size))
+            if file is not None and file[0] not in self._on_their_way:
+                name, status = file
+                oldest.append((status.st_mtime_ns, name, status.st_size))
                 if len(oldest) == 2 * _AT_ONCE:
                     oldest.sort()
                     del oldest[_AT_ONCE:]
-        oldest.sort()
+        # A file may have been handed over since this look came by it.
+        chosen = (file for file in oldest if file[1] not in self._on_their_way)
+        in_order = sorted(chosen, key=lambda file: (file[0], natural_order(file[1])))
         now, seen = time.monotonic(), dict[Path, _Seen]()
-        for changed_ns, _, path, size in oldest[:_AT_ONCE]:
+        for changed_ns, name, size in in_order[:_AT_ONCE]:
+            path = Path(name)
             before = self._seen.get(path)
             as_before = before is not None and (before.size, before.changed_ns) == (
                 size,
@@ -173,6 +177,7 @@ class DropFolder:
             return None
         part_id = self._part_id(path)
         self._unanswered[part_id] = (path, seen)
+        self._on_their_way.add(str(path))
         return Frame(
             part_id=part_id,
             captured_at=datetime.fromtimestamp(seen.changed_ns / 1e9, UTC),
@@ -197,7 +202,7 @@ class DropFolder:
                 )
                 self._leaving.append(part_id)
             else:
-                del self._unanswered[part_id]
+                self._on_their_way.discard(str(self._unanswered.pop(part_id)[0]))
 
     def _finish(self, path: Path, seen: _Seen) -> None:
         try:
@@ -233,7 +238,7 @@ def _free_name(target: Path) -> Path:
     return candidate
 
 
-def _files(root: Path, passed_over: Path | None) -> Iterator[tuple[Path, os.stat_result] | None]:
+def _files(root: Path, passed_over: Path | None) -> Iterator[tuple[str, os.stat_result] | None]:
     """Every image below `root`, in no order; None for whatever else there is. Raises CameraError.
 
     Nothing is kept of an entry that was given.
@@ -251,12 +256,11 @@ def _files(root: Path, passed_over: Path | None) -> Iterator[tuple[Path, os.stat
             entered.add(identity)
             with os.scandir(folder) as entries:
                 for entry in entries:
-                    path = Path(entry)
                     if entry.is_dir():
-                        pending.append(path)
-                    elif path.suffix.lower() in SUFFIXES and entry.is_file():
+                        pending.append(Path(entry))
+                    elif entry.name.lower().endswith(_ENDINGS) and entry.is_file():
                         try:
-                            yield path, entry.stat()
+                            yield entry.path, entry.stat()
                         except FileNotFoundError:  # taken away since it was listed
                             continue
                     else:

@@ -254,6 +254,33 @@ def test_a_mistake_says_how_to_mend_it(text: str, problem: str, drop: Path) -> N
     assert problem in str(caught.value)
 
 
+def test_more_files_than_one_look_chooses_come_once_each_however_reads_and_looks_interleave(
+    drop: Path, done: Path
+) -> None:
+    for number in range(3_000):
+        put(drop, f"{number}.jpg", data=JPEG)
+    camera = opened(drop, done)
+    taken: list[str] = []
+    give_up = time.monotonic() + 60
+    while len(taken) < 3_000 and time.monotonic() < give_up:
+        frame = camera.read(0.002)
+        if frame is not None:
+            taken.append(frame.part_id)
+            if len(taken) % 3 == 0:
+                camera.answered(taken[-2:-1])
+    assert len(set(taken)) == len(taken) == 3_000
+    assert take(camera, 1, within_s=0.3) == []
+
+
+def test_a_folder_named_from_where_one_stands_gives_each_file_once(
+    drop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(drop)
+    camera = opened(Path(), Path("../done"))
+    put(drop, "a.jpg")
+    assert [frame.part_id for frame in take(camera, 2, within_s=0.5)] == ["a.jpg"]
+
+
 def test_the_text_leads_here(drop: Path, done: Path) -> None:
     with closing(open_source(f"dir:{drop}?watch=1&done=move:{done}")) as camera:
         assert isinstance(camera, DropFolder)
