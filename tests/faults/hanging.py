@@ -32,10 +32,10 @@ def _hang() -> None:
 
 def source() -> None:
     """As a camera driver blocks: no frame, no error, and the timeout is not kept."""
-    open_source = station.open_source
+    open_camera = station.open_camera
 
     def open_hanging(text: str) -> Any:
-        camera = open_source(text)
+        camera = open_camera(text)
         read = camera.read
 
         def hanging(timeout_s: float) -> Frame | None:
@@ -45,7 +45,7 @@ def source() -> None:
         camera.read = hanging  # type: ignore[method-assign]
         return camera
 
-    station.open_source = open_hanging
+    station.open_camera = open_hanging
 
 
 def engine() -> None:
