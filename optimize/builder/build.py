@@ -17,6 +17,7 @@ from optimize import package, report
 from optimize.answers import Answers, answer
 from optimize.builder import records
 from optimize.builder.candidates import Source, doubts, make_best, observe
+from optimize.builder.drift_reference import write_reference
 from optimize.builder.engines import opened
 from optimize.builder.images import Calibration, note_faults, open_validation, read_calibration
 from optimize.builder.judging import Court, Judged
@@ -63,6 +64,12 @@ def build(order: Order, watch: Watch) -> Built:
         golden = records.golden(folder, order, model.spec, images, answers, runs)
         timed = records.time(order, source, candidates, watch)
         default, reason = records.choose_default(timed)
+        mix = order.line_mix
+        drift = (
+            write_reference(folder, validation, answers, default, model.spec, watch, line_mix=mix)
+            if validation is not None
+            else None
+        )
         facts = {"source_sha256": model.sha256, "optimize": __version__}
         if candidates:
             facts["calibration"] = calibration.named
@@ -81,7 +88,9 @@ def build(order: Order, watch: Watch) -> Built:
         (folder / package.CARD).write_text(report.model_card(manifest, reason), encoding="utf-8")
         manifest = manifest.model_copy(update={"files": package.hash_files(folder)})
         package.seal(folder, manifest)
-    return Built(path=order.target, manifest=manifest, nodes=nodes, report=gate, reason=reason)
+    return Built(
+        path=order.target, manifest=manifest, nodes=nodes, report=gate, reason=reason, drift=drift
+    )
 
 
 def _refuse_unjudged(order: Order) -> None:
