@@ -6,13 +6,13 @@ docs/production-plan.md. Values in, values out.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from edge_runtime.contracts.drift import DriftLevel
 
 _ORDER = (DriftLevel.NOT_MONITORED, DriftLevel.OK, DriftLevel.WARNING, DriftLevel.ALARM)
-_LET_GO = 0.8
+_LET_GO = 0.6
 """A level is left when the effect is below this part of its size: no flapping at the limit."""
 
 
@@ -21,15 +21,17 @@ class Sizes:
     """Effects: standard deviations of the reference for measures, Cohen's h for shares."""
 
     tolerated: float
-    """Up to here a shift is no change; twice the standard error of the reference comes on top."""
+    """Up to here a shift is no change: a line wanders."""
     warning: float
+    """Also what the sequential test looks for."""
     alarm: float
     least_blocks: int
     """An effect is taken over so many blocks at least."""
 
 
 MEASURE_SIZES = Sizes(tolerated=0.25, warning=0.5, alarm=1.0, least_blocks=2)
-SHARE_SIZES = Sizes(tolerated=0.04, warning=0.12, alarm=0.2, least_blocks=8)
+SHARE_SIZES = Sizes(tolerated=0.06, warning=0.16, alarm=0.24, least_blocks=16)
+SCORE_SIZES = Sizes(tolerated=0.08, warning=0.2, alarm=0.35, least_blocks=16)
 
 
 @dataclass(slots=True)
@@ -60,21 +62,13 @@ class Standing:
         return DriftLevel.WARNING if reach >= part * self.sizes.warning else DriftLevel.OK
 
 
-def widened(sizes: Sizes, standard_error: float) -> tuple[Sizes, float]:
-    """The sizes for a reference whose mean is known so well, and the shift that a test looks for.
-
-    A small reference tolerates more; no level begins before what its test looks for.
-    """
-    tolerated = sizes.tolerated + 2 * standard_error
-    sought = max(sizes.warning, tolerated + sizes.warning - sizes.tolerated)
-    return (
-        Sizes(
-            tolerated=tolerated,
-            warning=sought,
-            alarm=max(sizes.alarm, sought),
-            least_blocks=sizes.least_blocks,
-        ),
-        sought,
+def widened(sizes: Sizes, standard_error: float) -> Sizes:
+    """The sizes for a reference whose mean is known so well: a small one tolerates more."""
+    return replace(
+        sizes,
+        tolerated=sizes.tolerated + standard_error,
+        warning=sizes.warning + standard_error,
+        alarm=sizes.alarm + standard_error,
     )
 
 

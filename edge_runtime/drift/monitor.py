@@ -25,7 +25,14 @@ from edge_runtime.contracts.drift import (
 )
 from edge_runtime.contracts.verdict import Outcome
 from edge_runtime.drift import effects, words
-from edge_runtime.drift.levels import MEASURE_SIZES, SHARE_SIZES, Sizes, Standing, highest, widened
+from edge_runtime.drift.levels import (
+    MEASURE_SIZES,
+    SCORE_SIZES,
+    SHARE_SIZES,
+    Standing,
+    highest,
+    widened,
+)
 from edge_runtime.drift.sequential import Evidence, Scatter, mean_steps, share_steps
 from edge_runtime.drift.statistics import MEASURES, FrameStatistics
 from edge_runtime.drift.window import BLOCK, BLOCKS, Window
@@ -217,10 +224,9 @@ class _Measured:
         self._means = np.array([measure.mean for measure in measures])
         self._deviations = np.array([measure.deviation for measure in measures])
         known = np.array([measure.effective_images for measure in measures])
-        bands = [widened(MEASURE_SIZES, 1 / math.sqrt(images)) for images in known]
-        self.sizes: list[Sizes] = [sizes for sizes, _ in bands]
+        self.sizes = [widened(MEASURE_SIZES, 1 / math.sqrt(images)) for images in known]
         self._tolerated = np.array([sizes.tolerated for sizes in self.sizes])
-        self._sought = np.array([sought for _, sought in bands])
+        self._sought = np.array([sizes.warning for sizes in self.sizes])
         self._scatter = Scatter(np.maximum(1.0, reference.images / known) / BLOCK)
 
     def standardised(self, values: Floats) -> Floats:
@@ -246,12 +252,17 @@ class _Counted:
     def __init__(self, shares: tuple[ShareReference, ...]) -> None:
         self._columns = {share.name: column for column, share in enumerate(shares)}
         self._expected = np.array([share.mean for share in shares])
-        bands = [widened(SHARE_SIZES, 1 / math.sqrt(s.effective_images)) for s in shares]
-        self.sizes: list[Sizes] = [sizes for sizes, _ in bands]
+        self.sizes = [
+            widened(
+                SCORE_SIZES if share.name == SCORE else SHARE_SIZES,
+                1 / math.sqrt(share.effective_images),
+            )
+            for share in shares
+        ]
         sides = np.array([[1.0], [-1.0]])
         self._tolerated, self._sought = (
             effects.shifted_by_h(self._expected, sides * np.array(h))
-            for h in ([sizes.tolerated for sizes in self.sizes], [sought for _, sought in bands])
+            for h in ([s.tolerated for s in self.sizes], [s.warning for s in self.sizes])
         )
 
     def values(self, block: Sequence[Part]) -> Floats:

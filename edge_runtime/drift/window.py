@@ -11,7 +11,7 @@ Floats = npt.NDArray[np.float64]
 
 BLOCK = 64
 """Parts. The mean of so many is near normal, and a jump waits for no more than that."""
-BLOCKS = 16
+BLOCKS = 64
 
 
 @dataclass(slots=True)

@@ -60,11 +60,11 @@ def test_a_shift_that_is_certain_and_small_says_nothing(monitor: Monitor) -> Non
 def test_a_level_is_left_once_the_line_is_as_before_and_comes_again(monitor: Monitor) -> None:
     watch(monitor, parts(1000, shifts={"colour": 2}))
     assert monitor.level is DriftLevel.ALARM
-    watch(monitor, parts(2048, first=1000))
+    watch(monitor, parts(4096, first=1000))
     assert monitor.level is DriftLevel.OK
-    watch(monitor, parts(1000, first=3048, shifts={"colour": 2}))
+    watch(monitor, parts(1000, first=5096, shifts={"colour": 2}))
     (moved,) = monitor.moved()
-    assert moved.since >= START + timedelta(seconds=2900)
+    assert moved.since >= START + timedelta(seconds=5000)
 
 
 def test_an_effect_that_hovers_about_a_size_does_not_flap(monitor: Monitor) -> None:
