@@ -170,8 +170,12 @@ def quiet_streams(
 
 
 def episodes(hits: Sequence[int]) -> int:
-    """Alarms, where one within 64 blocks of the last is the same."""
-    return sum(1 for index, hit in enumerate(hits) if not index or hit - hits[index - 1] > 64)
+    """Alarms, at most one in 64 blocks: one that stays on is many, and not a single long one."""
+    counted: list[int] = []
+    for hit in hits:
+        if not counted or hit - counted[-1] >= 64:
+            counted.append(hit)
+    return len(counted)
 
 
 def tuned(name: str, grid: Floats, counts: Callable[[float], float]) -> dict[str, object]:
