@@ -83,7 +83,7 @@ def main() -> None:
         costs = microseconds(crops, reference, 30)
         with PrivateBroker() as broker:
             for _ in range(arguments.rounds):
-                order = [("on", "--drift"), ("off", "--no-drift")]
+                order = [("on", "--drift-watch"), ("off", "--no-drift-watch")]
                 draw.shuffle(order)
                 for side, flag in order:
                     before = _children_s()

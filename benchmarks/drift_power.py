@@ -5,8 +5,8 @@ stays. Changes are made to the pixels that the gate admits, before they are meas
 shipped bundle; the doubled defect rate draws more of the modules that have one. Against two others in
 the same run, on the same streams:
 
-- a two-sample Kolmogorov-Smirnov test (scipy) of the last 1,024 parts against the reference's own parts,
-  every 256 parts, for each measure and score;
+- a two-sample Kolmogorov-Smirnov test (scipy) of the last 1,024 parts against the reference's own
+  parts, every 64 parts (every 512 while its threshold is set), for each measure and score;
 - ADWIN (river), which knows no reference, on the block means of the same and of each share.
 
 Each contender's threshold is the most sensitive of a grid at which it raised no more than one false
@@ -126,19 +126,15 @@ def ours(reference: DriftReference, level: DriftLevel) -> Detector:
     return run
 
 
-def ks_lowest(sample: Floats, score: int, blocks: Sequence[Block], every: int = 4) -> Floats:
-    """The lowest p-value over measures and score at each block, (blocks,); 1 where not looked."""
-    found = np.ones(len(blocks))
-    for number in range(KS_BLOCKS - 1, len(blocks), every):
-        recent = blocks[number - KS_BLOCKS + 1 : number + 1]
-        values = np.concatenate([values for values, _ in recent])
-        scores = np.concatenate([shares[:, score] for _, shares in recent])
-        columns = [*values.T, scores]
-        found[number] = min(
-            ks_2samp(column, before, method="asymp").pvalue
-            for column, before in zip(columns, sample.T, strict=True)
-        )
-    return found
+def ks(sample: Floats, score: int, blocks: Sequence[Block], number: int) -> float:
+    """The lowest p-value over measures and score, of the blocks up to one against the reference."""
+    recent = blocks[number - KS_BLOCKS + 1 : number + 1]
+    values = np.concatenate([values for values, _ in recent])
+    scores = np.concatenate([shares[:, score] for _, shares in recent])
+    return min(
+        float(ks_2samp(column, before, method="asymp").pvalue)
+        for column, before in zip([*values.T, scores], sample.T, strict=True)
+    )
 
 
 def adwin(delta: float, blocks: Sequence[Block]) -> list[int]:
@@ -208,7 +204,15 @@ def main() -> None:
     seen = [p for pool in before for p in pool.parts if p.statistics is not None]
     values, shares = monitor.numbers(seen)
     sample = np.column_stack((values, shares[:, score]))
-    lowest = [ks_lowest(sample, score, stream, every=8) for stream in streams]
+    lowest = [
+        np.array(
+            [
+                ks(sample, score, stream, n) if n >= KS_BLOCKS and n % 8 == 0 else 1.0
+                for n in range(len(stream))
+            ]
+        )
+        for stream in streams
+    ]
     contenders = {
         "ks": tuned(
             "KS",
@@ -223,9 +227,9 @@ def main() -> None:
     }
     thresholds = {name: float(row["threshold"]) for name, row in contenders.items()}  # type: ignore[arg-type]
 
-    def ks(blocks: Sequence[Block]) -> int | None:
-        hits = np.flatnonzero(ks_lowest(sample, score, blocks) < thresholds["ks"])
-        return int(hits[0]) if len(hits) else None
+    def by_ks(blocks: Sequence[Block]) -> int | None:
+        looks = range(KS_BLOCKS - 1, len(blocks))
+        return next((n for n in looks if ks(sample, score, blocks, n) < thresholds["ks"]), None)
 
     def by_adwin(blocks: Sequence[Block]) -> int | None:
         return next((n for n in adwin(thresholds["adwin"], blocks) if n >= QUIET), None)
@@ -233,7 +237,7 @@ def main() -> None:
     detectors: dict[str, Detector] = {
         "warning": ours(reference, DriftLevel.WARNING),
         "alarm": ours(reference, DriftLevel.ALARM),
-        "ks": ks,
+        "ks": by_ks,
         "adwin": by_adwin,
     }
     # From all over the reference's days, so that nothing but the change changes.

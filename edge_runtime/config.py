@@ -99,7 +99,7 @@ class StationConfig(BaseModel):
     """What kind of part is inspected here, as the MES calls it (OPC 40100-1 productId)."""
     external_recipe_id: _Label | None = None
     """What the MES calls this inspection (OPC 40100-1 externalRecipeId)."""
-    drift: bool = True
+    drift_watch: bool = True
     """Whether frames and verdicts are watched for drift, where the bundle says what to expect."""
     drift_parts_per_day: Annotated[int, Field(ge=1, le=100_000_000)] = 86_400
     """Parts a day at most: sets how much evidence a change needs, so that false alarms stay rare."""

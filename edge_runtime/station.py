@@ -398,9 +398,9 @@ def open_station(config: StationConfig, environment: Mapping[str, str] = {}) -> 
 
 
 def _open_drift(config: StationConfig, bundle: Bundle, identity: Identity) -> DriftLog:
-    reference = bundle.drift_reference() if config.drift else None
-    if not config.drift:
-        instead = "switched off (drift = false)"
+    reference = bundle.drift_reference() if config.drift_watch else None
+    if not config.drift_watch:
+        instead = "switched off (drift_watch = false)"
     else:
         instead = f"bundle {bundle.title} has no drift reference: build it again with --validation"
     return DriftLog(

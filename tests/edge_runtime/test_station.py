@@ -170,11 +170,11 @@ def test_parts_unlike_those_of_the_reference_alarm_and_others_do_not(
 
 def test_drift_can_be_switched_off(config: StationConfig, make_bundle: Callable[..., Path]) -> None:
     bundle = make_bundle(name="watched", drift=green_reference())
-    update = {"bundle": str(bundle), "drift": False}
+    update = {"bundle": str(bundle), "drift_watch": False}
     _, messages = run_station(config.model_copy(update=update))
     last = drift_reports(messages)[-1]
     assert last.level is DriftLevel.NOT_MONITORED
-    assert last.summary == "not monitored: switched off (drift = false)"
+    assert last.summary == "not monitored: switched off (drift_watch = false)"
 
 
 def test_a_verdict_says_where_it_comes_from_and_where_the_time_went(config: StationConfig) -> None:
