@@ -8,8 +8,8 @@ heat wander, lamps age. The reference is recorded of other modules in the 37 day
 images would be. All stations follow the same slow course; chance differs.
 
 Beside it: each sequential test by itself at the very edge of what it tolerates, where its rate is at its
-highest, against the rate that it is set to. Two controls: a station whose light changes much must alarm, one
-whose light changes a little must not.
+highest, against the rate that it is set to. Two controls: a station whose light changes much must alarm,
+one whose light changes a little must not.
 """
 
 import argparse
