@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -57,15 +58,25 @@ def bare_loop(
 
 
 def daemon(
-    crops: Path, count: int, broker: str, precision: str, engine: str, batch: int, threads: int
+    crops: Path,
+    count: int,
+    broker: str,
+    precision: str,
+    engine: str,
+    batch: int,
+    threads: int,
+    *,
+    bundle: str = "demo",
+    flags: Sequence[str] = (),
 ) -> dict[str, float]:
     """Images per second at the MES, seconds from exec to `online`, and peak RSS of the daemon."""
     state = Path(tempfile.mkdtemp(prefix="line-speed-"))
     command = [
         *(sys.executable, "-m", "edge_runtime.cli"),
-        *("--station", "L01-S1", "--site", "bench", "--bundle", "demo", "--variant", precision),
+        *("--station", "L01-S1", "--site", "bench", "--bundle", bundle, "--variant", precision),
         *("--engine", engine, "--threads", str(threads), "--max-batch", str(batch)),
         *("--source", f"dir:{crops}", "--broker", broker, "--state-dir", str(state)),
+        *flags,
     ]
     try:
         with closing(open_subscriber(broker, f"{TOPICS}/#")) as mes:

@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from edge_runtime import policy
+from edge_runtime.contracts.drift import DriftReference
 from edge_runtime.contracts.manifest import BundleManifest, Variant
 from edge_runtime.decoding import Undecodable, decode
 from edge_runtime.engines.base import InferenceEngine
@@ -22,6 +23,7 @@ from edge_runtime.errors import BundleError
 
 MANIFEST = "manifest.json"
 MANIFEST_DIGEST = "manifest.json.sha256"
+DRIFT = "drift.json"
 DEMO = "demo"
 _SHIPPED = Path(__file__).parent / "bundles"
 
@@ -93,6 +95,20 @@ class Bundle:
     def model_file(self, variant: Variant) -> Path:
         """Where the variant's ONNX file lies."""
         return self.path / variant.file
+
+    def drift_reference(self) -> DriftReference | None:
+        """What the training domain looked like; None in a bundle that was built without it.
+
+        Raises BundleError where it is of another form than this version reads.
+        """
+        if DRIFT not in self.manifest.files:
+            return None
+        try:
+            return DriftReference.model_validate_json(_read(self.path / DRIFT))
+        except ValidationError as exc:
+            first = exc.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "reference"
+            raise BundleError(f"{self.path / DRIFT}: {where}: {first['msg']}") from exc
 
     def replay(self, engine: InferenceEngine, variant: Variant) -> int:
         """Run the golden frames through `engine`; returns how many agreed.

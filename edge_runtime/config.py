@@ -109,6 +109,10 @@ class StationConfig(BaseModel):
     """Address that this port is opened on; `0.0.0.0` shows it to the network, unencrypted."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """What is written to the log; SIGHUP reads it anew."""
+    drift_watch: bool = True
+    """Whether frames and verdicts are watched for drift, where the bundle says what to expect."""
+    drift_parts_per_day: Annotated[int, Field(ge=1, le=100_000_000)] = 86_400
+    """Parts a day at most: sets how much evidence a change needs, so that false alarms stay rare."""
     frames: Annotated[int, Field(ge=1)] | None = None
     """Stop by itself after so many frames; by default never."""
 

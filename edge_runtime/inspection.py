@@ -5,9 +5,10 @@ away, and a batch the engine fails on, are answered `not_inspected`: never silen
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeAlias
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from edge_runtime import policy
 from edge_runtime.contracts.frame import Frame, Pixels
 from edge_runtime.contracts.manifest import InputSpec, ModelSpec
 from edge_runtime.contracts.verdict import Timings
+from edge_runtime.drift.statistics import FrameStatistics
 from edge_runtime.engines.base import InferenceEngine
 from edge_runtime.errors import EngineError
 from edge_runtime.policy import Decision
@@ -28,6 +30,8 @@ class GatedFrame:
     frame: Frame
     pixels: Pixels | None
     rejection: str | None
+    statistics: FrameStatistics | None
+    """Of the pixels; None where there are none or nobody measures."""
     preprocess_s: float
 
 
@@ -40,11 +44,15 @@ class Judgement:
     decided_at: datetime
     decided: float
     """The same moment on the monotonic clock, seconds."""
+    statistics: FrameStatistics | None
     timings_ms: Timings
 
 
-def gate(frame: Frame, spec: InputSpec) -> GatedFrame:
-    """Decode, check and fit one frame, timed."""
+Measure: TypeAlias = Callable[[Pixels], FrameStatistics]
+
+
+def gate(frame: Frame, spec: InputSpec, measure: Measure | None = None) -> GatedFrame:
+    """Decode, check and fit one frame, and measure it where somebody wants to know; timed."""
     began = time.monotonic()
     answer = admit(frame, spec)
     pixels, rejection = (
@@ -54,6 +62,7 @@ def gate(frame: Frame, spec: InputSpec) -> GatedFrame:
         frame=frame,
         pixels=pixels,
         rejection=rejection,
+        statistics=measure(pixels) if measure is not None and pixels is not None else None,
         preprocess_s=time.monotonic() - began,
     )
 
@@ -79,6 +88,7 @@ class Inspector:
                 decision=decision,
                 decided_at=decided_at,
                 decided=decided,
+                statistics=gated.statistics,
                 timings_ms=Timings(
                     wait=_milliseconds(began - gated.frame.arrived - gated.preprocess_s),
                     preprocess=_milliseconds(gated.preprocess_s),

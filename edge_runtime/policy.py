@@ -43,6 +43,13 @@ def defect_scores(
     return scores
 
 
+def defect_score(scores: Mapping[str, float], model: ModelSpec) -> float | None:
+    """The same for a decision's scores; None where nothing was inspected."""
+    if not scores:
+        return None
+    return min(1.0, max(0.0, 1 - sum(scores[label] for label in model.decision.ok_labels)))
+
+
 def decide(probabilities: npt.NDArray[np.float32], model: ModelSpec) -> Decision:
     """Decide about one part from its probabilities (classes,) float32."""
     rule = model.decision

@@ -16,8 +16,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from typing import TypeVar
 
+from edge_runtime import policy
 from edge_runtime.batcher import MicroBatcher
-from edge_runtime.bundle import open_bundle
+from edge_runtime.bundle import Bundle, open_bundle
 from edge_runtime.cameras.base import CameraSource, EndOfStream
 from edge_runtime.cameras.drop_folder import DropFolder
 from edge_runtime.cameras.sources import parse_source
@@ -28,6 +29,9 @@ from edge_runtime.contracts.journal import JournalHead
 from edge_runtime.contracts.manifest import ModelSpec
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.delivery.delivery import Delivery
+from edge_runtime.drift.log import DriftLog
+from edge_runtime.drift.monitor import Monitor, Part
+from edge_runtime.drift.statistics import measure
 from edge_runtime.engines.catalogue import open_engine, target
 from edge_runtime.errors import DiskFullError, EdgeInspectError, StateError
 from edge_runtime.health import HealthLog
@@ -67,6 +71,7 @@ class Station:
         mirror: Mirror | None = None,
         topics: Topics,
         health: HealthLog,
+        drift: DriftLog,
         max_batch: int,
         max_wait_s: float,
         backlog_rate: float = 500.0,
@@ -85,6 +90,7 @@ class Station:
         self._mirror = mirror
         self._topics = topics
         self._health = health
+        self._drift = drift
         self._batcher = MicroBatcher[GatedFrame](max_batch, max_wait_s)
         self._stop_when_full = stop_when_full
         self._frame_limit = frame_limit
@@ -169,6 +175,7 @@ class Station:
 
     def _capture(self) -> None:
         taken = 0
+        measured = measure if self._drift.watching else None
         try:
             while not self._stop.is_set() and taken != self._frame_limit:
                 try:
@@ -179,7 +186,7 @@ class Station:
                 if frame is not None:
                     taken += 1
                     self._health.frame_taken()
-                    self._put(self._gated, gate(frame, self._model.input))
+                    self._put(self._gated, gate(frame, self._model.input, measured))
                     self._health.frame_handed_on()
         finally:
             self._health.source_ended()
@@ -250,6 +257,7 @@ class Station:
         )
         if self._on_committed is not None:
             self._on_committed([item.frame.part_id for item in judgements])
+        self._drift.observe(_part(item, self._model) for item in judgements)
         if self._mirror is not None:
             self._mirror.mirror(verdicts)
         self._delivery.notify()
@@ -317,7 +325,7 @@ class Station:
         )
 
     def _publish_states(self) -> Health:
-        """Health, and the journal's head after it, so that the head covers what health counts."""
+        """Health, and the journal's head after it, so that the head covers what health counts; drift."""
         health = self.health()
         self._publisher.set_state(self._topics.health, health.to_json().encode())
         head = self._journal.head
@@ -331,6 +339,7 @@ class Station:
             sha256=head.sha256.hex(),
         )
         self._publisher.set_state(self._topics.journal, published.to_json().encode())
+        self._publisher.set_state(self._topics.drift, self._drift.snapshot().to_json().encode())
         return health
 
 
@@ -426,6 +435,7 @@ def open_station(
                 engine=engine.name,
                 batch_wait_s=config.max_wait_ms / 1000,
             ),
+            drift=_open_drift(config, bundle, identity),
             max_batch=config.max_batch,
             max_wait_s=config.max_wait_ms / 1000,
             backlog_rate=config.mqtt_backlog_rate,
@@ -434,3 +444,32 @@ def open_station(
             frame_limit=config.frames,
             on_committed=camera.answered if isinstance(camera, DropFolder) else None,
         )
+
+
+def _open_drift(config: StationConfig, bundle: Bundle, identity: Identity) -> DriftLog:
+    reference = bundle.drift_reference() if config.drift_watch else None
+    if not config.drift_watch:
+        instead = "switched off (drift_watch = false)"
+    else:
+        instead = f"bundle {bundle.title} has no drift reference: build it again with --validation"
+    return DriftLog(
+        boot_id=identity.boot_id,
+        site=identity.site,
+        station=identity.station,
+        bundle=bundle.title,
+        monitor=None
+        if reference is None
+        else Monitor(reference, parts_per_day=config.drift_parts_per_day),
+        instead=instead,
+    )
+
+
+def _part(judged: Judgement, model: ModelSpec) -> Part:
+    decision = judged.decision
+    return Part(
+        at=judged.decided_at,
+        statistics=judged.statistics,
+        outcome=decision.outcome,
+        label=decision.label,
+        score=policy.defect_score(decision.scores, model),
+    )

@@ -13,7 +13,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_runtime import policy
-from edge_runtime.bundle import MANIFEST, MANIFEST_DIGEST, digest_line
+from edge_runtime.bundle import DRIFT, MANIFEST, MANIFEST_DIGEST, digest_line
+from edge_runtime.contracts.drift import DriftReference
 from edge_runtime.contracts.manifest import (
     BundleManifest,
     DecisionRule,
@@ -80,12 +81,19 @@ def png(pixels: np.ndarray) -> bytes:
     return cv2.imencode(".png", pixels[..., ::-1])[1].tobytes()
 
 
-def write_bundle(root: Path, spec: ModelSpec | None = None, name: str = "tiny") -> Path:
+def write_bundle(
+    root: Path,
+    spec: ModelSpec | None = None,
+    name: str = "tiny",
+    drift: DriftReference | None = None,
+) -> Path:
     """Write a sound bundle below `root` and return its folder."""
     spec = spec or model_spec()
     folder = root / name / "1.0.0"
     (folder / "golden").mkdir(parents=True)
     write_model(folder / "float32.onnx", len(spec.labels))
+    if drift is not None:
+        (folder / DRIFT).write_text(drift.to_json(), encoding="utf-8")
     frame = colour(*GREEN)
     (folder / "golden" / "00.png").write_bytes(png(frame))
     engine = OnnxRuntimeEngine(folder / "float32.onnx", spec)
@@ -106,7 +114,8 @@ def write_bundle(root: Path, spec: ModelSpec | None = None, name: str = "tiny") 
         ),
         files={
             file: hashlib.sha256((folder / file).read_bytes()).hexdigest()
-            for file in ("float32.onnx", "golden/00.png")
+            for file in ("float32.onnx", "golden/00.png", DRIFT)
+            if (folder / file).exists()
         },
     )
     written = manifest.to_json(indent=2).encode()
@@ -117,7 +126,7 @@ def write_bundle(root: Path, spec: ModelSpec | None = None, name: str = "tiny") 
 
 @pytest.fixture
 def make_bundle(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a sound bundle and returns its folder: `make_bundle(spec=..., name=...)`."""
+    """Writes a sound bundle and returns its folder: `make_bundle(spec=..., name=..., drift=...)`."""
     return functools.partial(write_bundle, tmp_path)
 
 

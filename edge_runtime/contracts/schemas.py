@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from edge_runtime.contracts.base import Contract
+from edge_runtime.contracts.drift import DriftReference, DriftReport
 from edge_runtime.contracts.health import Health
 from edge_runtime.contracts.journal import JournalHead
 from edge_runtime.contracts.manifest import BundleManifest, ModelSpec
@@ -15,6 +16,8 @@ PUBLISHED: dict[str, type[Contract]] = {
     "verdict": VerdictMessage,
     "health": Health,
     "journal": JournalHead,
+    "drift": DriftReport,
+    "drift-reference": DriftReference,
     "replay-request": ReplayRequest,
     "replay-answer": ReplayAnswer,
     "bundle": BundleManifest,

@@ -13,7 +13,7 @@ from typing import Any, Final
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.mes.topics import Topics
 
-_VERSION: Final = "1.0.0"
+_VERSION: Final = "1.1.0"
 """Of the interface: the major number changes when a consumer must be changed."""
 _TOPICS: Final = Topics(site="{site}", station=StationId(line="{line}", station="{station}"))
 
@@ -56,6 +56,13 @@ _CHANNELS: Final = (
         address=_TOPICS.journal,
         summary="Head of the journal's hash chain: who keeps it can tell a cut journal.",
         schema="journal",
+        retained=True,
+    ),
+    _Channel(
+        name="drift",
+        address=_TOPICS.drift,
+        summary="Whether the station still sees what its model was trained on; what moved since when.",
+        schema="drift",
         retained=True,
     ),
     _Channel(

@@ -40,6 +40,11 @@ class Topics:
         return f"{self._base}/journal"
 
     @property
+    def drift(self) -> str:
+        """Retained: the `DriftReport` contract as JSON."""
+        return f"{self._base}/drift"
+
+    @property
     def replay(self) -> str:
         """Verdicts sent again on request: QoS 1, not retained."""
         return f"{self._base}/replay"

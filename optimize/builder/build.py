@@ -12,12 +12,14 @@ import numpy as np
 import onnx
 
 from edge_runtime import __version__
+from edge_runtime.contracts.drift import DriftReference
 from edge_runtime.contracts.manifest import BundleManifest, ModelSpec
 from edge_runtime.errors import EngineError
 from optimize import package, report
 from optimize.answers import Answers, answer
 from optimize.builder import records
 from optimize.builder.candidates import Candidate, Source, doubts, make_best, observe
+from optimize.builder.drift_reference import write_reference
 from optimize.builder.engines import opened
 from optimize.builder.images import note_faults, open_validation, read_calibration
 from optimize.builder.judging import Court, Judged
@@ -48,6 +50,17 @@ class _Evidence:
     """None where nothing was judged."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Written:
+    """A bundle on the disk."""
+
+    manifest: BundleManifest
+    reason: str
+    """Why the default variant is the default."""
+    drift: DriftReference | None
+    """What the station will watch against; None where nothing was judged, or on too few images."""
+
+
 def build(order: Order, watch: Watch) -> Built:
     """Carry out the order; raises an EdgeInspectError and leaves no bundle behind when it cannot."""
     package.refuse_existing(order.target)
@@ -64,14 +77,15 @@ def build(order: Order, watch: Watch) -> Built:
         if validation is None
         else _judge(source, candidates, validation, order, watch)
     )
-    manifest, reason = _write(source, evidence, order, watch)
+    written = _write(source, evidence, order, watch)
     made = {made.precision: len(made.proto.graph.node) for made in evidence.candidates}
     return Built(
         path=order.target,
-        manifest=manifest,
+        manifest=written.manifest,
         nodes={"source": given.nodes, FLOAT: model.nodes} | made,
         report=evidence.gate,
-        reason=reason,
+        reason=written.reason,
+        drift=written.drift,
     )
 
 
@@ -116,10 +130,8 @@ def _glance(source: Source, order: Order, watch: Watch) -> _Evidence:
     )
 
 
-def _write(
-    source: Source, evidence: _Evidence, order: Order, watch: Watch
-) -> tuple[BundleManifest, str]:
-    """Measure, and write the bundle; its manifest, and why the default variant is the default."""
+def _write(source: Source, evidence: _Evidence, order: Order, watch: Watch) -> _Written:
+    """Measure, and write the bundle."""
     model, candidates = source.model, evidence.candidates
     files = {FLOAT: model.proto} | {made.precision: made.proto for made in candidates}
     runs = files | {made.precision: made.rehearsed for made in candidates}
@@ -130,6 +142,19 @@ def _write(
         timed = records.time(order, source, candidates, watch)
         default, reason = records.choose_default(timed)
         accuracy = records.accuracy(evidence.named, model.spec, evidence.answers, watch)
+        drift = (
+            None
+            if evidence.gate is None
+            else write_reference(
+                folder,
+                evidence.images,
+                evidence.answers,
+                default,
+                model.spec,
+                watch,
+                line_mix=order.line_mix,
+            )
+        )
         manifest = BundleManifest(
             name=order.target.parent.name,
             version=order.target.name,
@@ -143,7 +168,7 @@ def _write(
         (folder / package.CARD).write_text(report.model_card(manifest, reason), encoding="utf-8")
         manifest = manifest.model_copy(update={"files": package.hash_files(folder)})
         package.seal(folder, manifest)
-    return manifest, reason
+    return _Written(manifest=manifest, reason=reason, drift=drift)
 
 
 def _with_origin(source: Source, candidates: Sequence[Candidate]) -> ModelSpec:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edge_runtime.contracts.drift import DriftReference
 from edge_runtime.contracts.manifest import BundleManifest
 from optimize.builder.kinds import Kind
 from optimize.calibration.ranges import Method
@@ -38,6 +39,8 @@ class Order:
     """Of the manifests of both."""
     where: tuple[Condition, ...] = ()
     """Rows of both manifests that are meant."""
+    line_mix: bool = False
+    """Whether the validation images have the mix of classes that the line makes."""
     sealed: frozenset[bytes] = frozenset()
     """SHA-256 of images that neither may hold: those of a sealed test set."""
 
@@ -54,3 +57,5 @@ class Built:
     """None where nothing was judged."""
     reason: str
     """Why the default variant is the default."""
+    drift: DriftReference | None
+    """None where there were no validation images, or too few."""

@@ -55,6 +55,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="labelled images to judge on; without them nothing but float32 is built",
     )
+    parser.add_argument(
+        "--validation-mix",
+        choices=["selected", "line"],
+        default="selected",
+        help="whether the validation images come as the line makes them: only then are shares of "
+        "classes and of review watched for drift (default selected)",
+    )
     configure_columns(parser.add_argument_group("columns", "of the manifests of both"))
     parser.add_argument(
         "--sealed",
@@ -142,6 +149,7 @@ def run(arguments: argparse.Namespace) -> int:
             latency_samples=arguments.latency_samples,
             columns=columns(arguments),
             where=conditions(arguments),
+            line_mix=arguments.validation_mix == "line",
             sealed=read_sealed(arguments.sealed) if arguments.sealed else frozenset(),
         ),
         Progress(),
@@ -173,4 +181,15 @@ def _summary(built: Built) -> str:
             f"{seen.allowed} were agreed"
         )
         lines += [f"  {bound.sentence()}" for bound in seen.bounds]
-    return "\n".join([*lines, f"wrote {built.path}", ""])
+    return "\n".join([*lines, _drift(built), f"wrote {built.path}", ""])
+
+
+def _drift(built: Built) -> str:
+    if built.drift is None:
+        return "drift will not be monitored: there is no reference without validation images"
+    rest = (
+        "and shares of classes and of review"
+        if built.drift.line_mix
+        else "but no shares of classes or of review (--validation-mix selected)"
+    )
+    return f"drift will be monitored against {built.drift.images} images: image statistics, {rest}"

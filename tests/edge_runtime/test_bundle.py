@@ -10,6 +10,7 @@ from edge_runtime.engines.catalogue import open_engine
 from edge_runtime.engines.null import NullEngine
 from edge_runtime.errors import BundleError
 from tests.device_records import device, engine
+from tests.edge_runtime.drift.line import make_reference
 from tests.tiny_bundle import SIDE, model_spec, write_bundle
 
 
@@ -156,3 +157,18 @@ def test_the_plans_of_a_variant_are_those_that_passed(tmp_path: Path) -> None:
         path=bundle.path, manifest=bundle.manifest.model_copy(update={"devices": (failed,)})
     )
     assert bundle.plans(bundle.variant("fp16-tensorrt")) == ()
+
+
+def test_a_drift_reference_of_another_form_is_refused_by_name(
+    make_bundle: Callable[..., Path],
+) -> None:
+    strange = make_reference().model_copy(update={"images": 0})
+    bundle = open_bundle(make_bundle(drift=strange))
+    with pytest.raises(BundleError, match=r"drift\.json: images: Input should be greater"):
+        bundle.drift_reference()
+
+
+def test_a_bundle_from_before_drift_was_watched_opens_and_has_no_reference(
+    make_bundle: Callable[..., Path],
+) -> None:
+    assert open_bundle(make_bundle()).drift_reference() is None

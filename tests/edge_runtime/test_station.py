@@ -8,11 +8,14 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edge_runtime.config import StationConfig
+from edge_runtime.contracts.drift import DriftLevel, DriftReference, DriftReport
 from edge_runtime.contracts.health import Health
 from edge_runtime.contracts.verdict import Outcome
+from edge_runtime.drift.statistics import MEASURES, measure
 from edge_runtime.engines.ort import OnnxRuntimeEngine
 from edge_runtime.errors import CameraError, EngineError, StateError
 from edge_runtime.journal.journal import Entry, Journal
@@ -20,8 +23,10 @@ from edge_runtime.mes.base import Message
 from edge_runtime.mes.links import open_subscriber
 from edge_runtime.mes.private_broker import PrivateBroker
 from edge_runtime.station import open_station
+from optimize.builder.drift_reference import reference
 from tests.patience import listen_until
 from tests.received import by_number, verdicts
+from tests.tiny_bundle import GREEN, RED, colour, png
 
 _NAMES = itertools.count()
 
@@ -103,16 +108,73 @@ def test_verdicts_are_events_and_states_are_retained(config: StationConfig) -> N
     _, messages = run_station(config)
     topics = {message.topic for message in messages}
     root = "inspection/plant/L07/S3"
-    assert topics == {f"{root}/{name}" for name in ("verdict", "health", "journal", "availability")}
+    states = ("health", "journal", "drift", "availability")
+    assert topics == {f"{root}/{name}" for name in ("verdict", *states)}
     assert [m.payload for m in messages if m.topic == f"{root}/availability"] == [
         b"online",
         b"stopped",
     ]
     assert messages[0].topic == f"{root}/health", "states come before `online`"
     with closing(open_subscriber(config.broker, "inspection/#")) as late:
-        kept = listen_until(late, lambda messages: len(messages) == 3, timeout_s=5)
+        kept = listen_until(late, lambda messages: len(messages) == 4, timeout_s=5)
     assert {message.topic for message in kept} == topics - {f"{root}/verdict"}
     assert all(message.retained for message in kept)
+
+
+def drift_reports(messages: Sequence[Message]) -> list[DriftReport]:
+    topic = "inspection/plant/L07/S3/drift"
+    return [DriftReport.model_validate_json(m.payload) for m in messages if m.topic == topic]
+
+
+def green_reference() -> DriftReference:
+    """Of green parts alone, on the tiny bundle's frames."""
+    rng = np.random.default_rng(0)
+    rows = rng.normal(measure(colour(*GREEN)).row(), 0.05, (200, len(MEASURES)))
+    shares = {"not_inspected": np.zeros(200), "class:red": np.zeros(200)}
+    return reference("green sha256:00", rows, [""] * 200, shares, line_mix=True)
+
+
+def test_a_bundle_without_a_reference_runs_and_says_that_nothing_is_monitored(
+    config: StationConfig,
+) -> None:
+    _, messages = run_station(config)
+    last = drift_reports(messages)[-1]
+    assert (last.level, last.parts, last.since) == (DriftLevel.NOT_MONITORED, 0, None)
+    assert last.summary == (
+        "not monitored: bundle tiny/1.0.0 has no drift reference: build it again with --validation"
+    )
+
+
+@pytest.mark.parametrize(
+    ("shade", "level"), [(GREEN, DriftLevel.OK), (RED, DriftLevel.ALARM)], ids=["green", "red"]
+)
+def test_parts_unlike_those_of_the_reference_alarm_and_others_do_not(
+    shade: tuple[int, int, int],
+    level: DriftLevel,
+    config: StationConfig,
+    make_bundle: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    (folder := tmp_path / "shaded").mkdir()
+    for number in range(160):
+        (folder / f"{number:03}.png").write_bytes(png(colour(*shade)))
+    bundle = make_bundle(name="watched", drift=green_reference())
+    update = {"bundle": str(bundle), "source": f"dir:{folder}"}
+    _, messages = run_station(config.model_copy(update=update))
+    last = drift_reports(messages)[-1]
+    assert (last.level, last.parts) == (level, 160)
+    assert {moved.statistic for moved in last.moved} >= (
+        {"colour"} if level is DriftLevel.ALARM else set()
+    )
+
+
+def test_drift_can_be_switched_off(config: StationConfig, make_bundle: Callable[..., Path]) -> None:
+    bundle = make_bundle(name="watched", drift=green_reference())
+    update = {"bundle": str(bundle), "drift_watch": False}
+    _, messages = run_station(config.model_copy(update=update))
+    last = drift_reports(messages)[-1]
+    assert last.level is DriftLevel.NOT_MONITORED
+    assert last.summary == "not monitored: switched off (drift_watch = false)"
 
 
 def test_a_verdict_says_where_it_comes_from_and_where_the_time_went(config: StationConfig) -> None:

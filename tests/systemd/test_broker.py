@@ -224,6 +224,7 @@ def test_a_request_reaches_the_station_that_is_asked_and_no_other(factory: Facto
         (f"{BASE}/replay", None),
         (f"{BASE}/replay/answer", None),
         (f"{BASE}/journal", None),
+        (f"{BASE}/drift", None),
         ("spBv1.0/plant-2/NBIRTH/L07-S3", None),
         ("spBv1.0/plant-2/DDATA/L07-S3/inspection", None),
         ("spBv1.0/plant-2/NBIRTH/L07-S4", "Not authorized (0x87)"),

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from edge_runtime.contracts.base import Contract
+from edge_runtime.contracts.drift import DriftLevel, DriftReport, MeasureReference, Moved
 from edge_runtime.contracts.frame import Frame
 from edge_runtime.contracts.health import Health, Latency
 from edge_runtime.contracts.manifest import DecisionRule, InputSpec, ModelSpec, Thresholds
@@ -65,6 +66,35 @@ HEALTH = Health(
     latency=Latency(p50_ms=14.0, p99_ms=21.5, frames=9),
     problem=None,
 )
+DRIFT = DriftReport(
+    boot_id=VERDICT.boot_id,
+    site="voltforge",
+    line="L07",
+    station="S3",
+    at=VERDICT.captured_at,
+    bundle=VERDICT.internal_recipe_id,
+    level=DriftLevel.ALARM,
+    since=VERDICT.captured_at,
+    summary="since 2026-01-15 08:30 UTC: frames are 600 K colder (bluer) than in training; "
+    "38% of parts outside the usual range",
+    parts=4096,
+    moved=(
+        Moved(
+            statistic="colour",
+            level=DriftLevel.ALARM,
+            since=VERDICT.captured_at,
+            reference=7570.0,
+            now=8170.0,
+            unit="K",
+            effect=-2.2,
+            psi=1.4,
+            wasserstein=2.2,
+            affected=0.38,
+            words="frames are 600 K colder (bluer) than in training; "
+            "38% of parts outside the usual range",
+        ),
+    ),
+)
 MODEL = ModelSpec(
     labels=("no_defect", "micro_crack"),
     input=InputSpec(),
@@ -74,7 +104,8 @@ MODEL = ModelSpec(
 
 
 @pytest.mark.parametrize(
-    ("name", "contract"), [("verdict", VERDICT), ("health", HEALTH), ("model-spec", MODEL)]
+    ("name", "contract"),
+    [("verdict", VERDICT), ("health", HEALTH), ("drift", DRIFT), ("model-spec", MODEL)],
 )
 def test_the_wire_form_is_the_golden_one_and_reads_back(name: str, contract: Contract) -> None:
     golden = (GOLDEN / f"{name}.json").read_text(encoding="utf-8")
@@ -122,6 +153,32 @@ def test_a_model_spec_must_be_consistent() -> None:
             ModelSpec.model_validate({**MODEL.model_dump(), **change})
     with pytest.raises(ValidationError, match="must not lie above"):
         Thresholds(review_from=0.6, defect_from=0.5)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"shares": (0.5, 0.4, 0.1)}, "3 edges for 3 bins in noise"),
+        ({"edges": (2.0, 1.0, 3.0)}, "the edges of noise do not ascend"),
+        ({"shares": (0.5, 0.4)}, "the shares of noise sum to 0.9"),
+        ({"name": "smell"}, "Input should be 'brightness'"),
+        ({"deviation": 0.0}, "greater than 0"),
+    ],
+)
+def test_a_drift_reference_must_be_consistent(change: dict[str, object], words: str) -> None:
+    sound = {
+        "name": "noise",
+        "mean": 2.0,
+        "deviation": 0.3,
+        "effective_images": 100.0,
+        "low": 1.1,
+        "high": 2.9,
+        "edges": (1.0, 2.0, 3.0),
+        "shares": (0.5, 0.5),
+    }
+    MeasureReference.model_validate(sound)
+    with pytest.raises(ValidationError, match=words):
+        MeasureReference.model_validate({**sound, **change})
 
 
 def test_a_frame_checks_its_time_and_pixels() -> None:

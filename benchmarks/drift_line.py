@@ -1,0 +1,155 @@
+"""The simulated line as drift sees it: measured parts to draw streams from, not pixels.
+
+Owns pools and how blocks are drawn from them. A pool is rendered, gated, measured and judged by the
+shipped bundle as the daemon does it, at stated days of the line's own time, so that the line's slow
+variation (torch, heat, ageing lamps) is in it. A stream is drawn from a pool by whole modules, with
+replacement: the four parts of a module are alike and stay together.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime import policy
+from edge_runtime.bundle import open_bundle
+from edge_runtime.contracts.drift import DriftReference
+from edge_runtime.contracts.frame import Frame, Pixels
+from edge_runtime.drift.monitor import CLASS, NOT_INSPECTED, REVIEW, SCORE, Monitor, Part
+from edge_runtime.drift.statistics import measure
+from edge_runtime.drift.window import BLOCK
+from edge_runtime.engines.catalogue import open_engine
+from edge_runtime.inspection import Inspector, gate
+from edge_runtime.quality import Admitted, admit
+from edge_runtime.simulation.line import SimulatedLine
+from edge_runtime.simulation.seam import CROPS_PER_MODULE
+from optimize.builder.drift_reference import reference
+
+Floats = npt.NDArray[np.float64]
+Change = Callable[[np.random.Generator, Pixels], Pixels]
+
+MODULE_S = 16.0
+"""A module of four parts every 16 s passes the station."""
+PARTS_PER_DAY = 86_400 / MODULE_S * CROPS_PER_MODULE
+START = datetime(2026, 3, 2, tzinfo=UTC)
+_BATCH = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """Parts of some moments of the line, in the order rendered."""
+
+    parts: tuple[Part, ...]
+    defective: npt.NDArray[np.bool_]
+    """By module: whether a defect was drawn on any of its parts."""
+
+
+def simulated_line(seed: int, *, corrupt: float | None = None) -> SimulatedLine:
+    """Gen-3 with its own mix of classes and its own damaged files."""
+    return SimulatedLine("gen3", seed, module_interval_s=MODULE_S, corrupt=corrupt)
+
+
+def record(
+    seed: int, days: Sequence[float], modules: int, change: Change | None = None
+) -> list[Pool]:
+    """A pool for each day of the line's time; `change` is done to what the gate admits."""
+    bundle = open_bundle("demo")
+    model = bundle.manifest.model
+    variant = bundle.variant(None)
+    line, rng = simulated_line(seed), np.random.default_rng(seed)
+    pools = []
+    with closing(open_engine("onnxruntime", bundle.model_file(variant), model, 1)) as engine:
+        inspector = Inspector(engine, model)
+        for day in days:
+            first = round(day * 86_400 / MODULE_S) * CROPS_PER_MODULE
+            indices = range(first, first + modules * CROPS_PER_MODULE)
+            frames = []
+            for index in indices:
+                part = line.part(index)
+                image: bytes | Pixels = part.encoded
+                frame = Frame(part_id=part.part_id, captured_at=START, arrived=0.0, image=image)
+                if change is not None:
+                    seen = admit(frame, model.input)
+                    if isinstance(seen, Admitted):
+                        frame = Frame(
+                            part_id=part.part_id,
+                            captured_at=START,
+                            arrived=0.0,
+                            image=change(rng, seen.pixels),
+                        )
+                frames.append(gate(frame, model.input, measure))
+            judged = [
+                each
+                for start in range(0, len(frames), _BATCH)
+                for each in inspector.judge(frames[start : start + _BATCH])
+            ]
+            parts = tuple(
+                Part(
+                    at=START,
+                    statistics=each.statistics,
+                    outcome=each.decision.outcome,
+                    label=each.decision.label,
+                    score=policy.defect_score(each.decision.scores, model),
+                )
+                for each in judged
+            )
+            bad = [line.fate(index).true_label != "no_defect" for index in indices]
+            defective = np.array(bad).reshape(-1, CROPS_PER_MODULE).any(axis=1)
+            pools.append(Pool(parts=parts, defective=defective))
+    return pools
+
+
+def together(pools: Sequence[Pool]) -> Pool:
+    """Several pools as one."""
+    return Pool(
+        parts=tuple(part for pool in pools for part in pool.parts),
+        defective=np.concatenate([pool.defective for pool in pools]),
+    )
+
+
+def reference_of(pools: Sequence[Pool]) -> DriftReference:
+    """The reference that `optimize build --validation-mix line` would write of these parts."""
+    parts = [part for pool in pools for part in pool.parts]
+    seen = [n for n, part in enumerate(parts) if part.statistics is not None]
+    labels = open_bundle("demo").manifest.model.labels
+    shares: dict[str, Floats] = {
+        NOT_INSPECTED: np.array([float(part.statistics is None) for part in parts]),
+        REVIEW: np.array([float(parts[n].outcome.value == REVIEW) for n in seen]),
+        SCORE: np.array([parts[n].score or 0.0 for n in seen]),
+    }
+    for label in labels:
+        shares[f"{CLASS}{label}"] = np.array([float(parts[n].label == label) for n in seen])
+    rows = np.array([parts[n].statistics.row() for n in seen])  # type: ignore[union-attr]
+    groups = [str(n // CROPS_PER_MODULE) for n in seen]
+    return reference("simulated gen3", rows, groups, shares, line_mix=True)
+
+
+class Drawn:
+    """A pool as arrays, and blocks of 64 parts drawn from it."""
+
+    def __init__(self, pool: Pool, monitor: Monitor) -> None:
+        _, self._shares = monitor.numbers(pool.parts)
+        self._seen = np.array([part.statistics is not None for part in pool.parts])
+        self._values = np.full((len(pool.parts), len(monitor.numbers(pool.parts[:0])[0].T)), 0.0)
+        self._values[self._seen] = monitor.numbers(pool.parts)[0]
+        self._modules = len(pool.parts) // CROPS_PER_MODULE
+        self._defective = pool.defective
+
+    def block(self, rng: np.random.Generator, *, defects: float = 1.0) -> tuple[Floats, Floats]:
+        """Measures of the parts seen and shares of all; `defects` times as many defective modules."""
+        if defects != 1.0:
+            share = self._defective.mean()
+            weights = np.where(self._defective, defects, (1 - defects * share) / (1 - share))
+            drawn = rng.choice(self._modules, BLOCK // CROPS_PER_MODULE, p=weights / weights.sum())
+        else:
+            drawn = rng.integers(self._modules, size=BLOCK // CROPS_PER_MODULE)
+        places = (drawn[:, None] * CROPS_PER_MODULE + np.arange(CROPS_PER_MODULE)).ravel()
+        return self._values[places][self._seen[places]], self._shares[places]
+
+
+def moment(block: int) -> datetime:
+    """When a block begins, from the start of its stream."""
+    return START + timedelta(seconds=block * BLOCK * MODULE_S / CROPS_PER_MODULE)

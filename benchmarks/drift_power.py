@@ -1,0 +1,297 @@
+"""After how many parts drift is noticed: `python -m benchmarks.drift_power`.
+
+Streams of the simulated Gen-3 line (`drift_line`): 4,096 parts as in the reference, then a change that
+stays. Changes are made to the pixels that the gate admits, before they are measured and judged by the
+shipped bundle; the doubled defect rate draws more of the modules that have one. Against two others in
+the same run, on the same streams:
+
+- a two-sample Kolmogorov-Smirnov test (scipy) of the last 1,024 parts against the reference's own
+  parts, every 64 parts (every 512 while its threshold is set), for each measure and score;
+- ADWIN (river), which knows no reference, on the block means of the same and of each share.
+
+Each contender's threshold is the most sensitive of a grid at which it raised no more than one false
+alarm in 30 days on drift-free streams with the slow variation of the line; ours is as shipped. Where no
+threshold of the grid is quiet enough, the contender runs at the least sensitive one and the row says so.
+"""
+
+import argparse
+import os
+import statistics
+from collections.abc import Callable, Sequence
+
+import cv2
+import numpy as np
+from river.drift import ADWIN
+from scipy.stats import ks_2samp
+
+from benchmarks.drift_false_alarms import REFERENCE_DAYS, RUN_DAYS, around
+from benchmarks.drift_line import (
+    PARTS_PER_DAY,
+    Change,
+    Drawn,
+    Floats,
+    Pool,
+    moment,
+    record,
+    reference_of,
+    together,
+)
+from benchmarks.setting import setting, write_result
+from edge_runtime.contracts.drift import DriftLevel, DriftReference
+from edge_runtime.contracts.frame import Pixels
+from edge_runtime.drift.monitor import SCORE, Monitor, watched
+from edge_runtime.drift.statistics import kelvin
+from edge_runtime.drift.window import BLOCK
+
+QUIET, MOST = 64, 160
+"""Blocks before a change, and after it until a detector is given up."""
+KS_BLOCKS = 16
+KS_GRID = 10.0 ** -np.arange(3, 61, 3)
+ADWIN_GRID = 10.0 ** -np.arange(2, 41, 2)
+
+
+def colour(kelvins: float) -> Change:
+    """Gains on red and blue that move the mean colour's temperature by so much."""
+
+    def change(_rng: np.random.Generator, pixels: Pixels) -> Pixels:
+        mean = pixels.reshape(-1, 3).mean(axis=0)
+        wanted, low, high = kelvin(*mean) + kelvins, -0.5, 0.5
+        for _ in range(30):
+            tilt = (low + high) / 2
+            if kelvin(mean[0] * (1 - tilt), mean[1], mean[2] * (1 + tilt)) < wanted:
+                low = tilt
+            else:
+                high = tilt
+        return _clipped(pixels * np.array([1 - tilt, 1, 1 + tilt]))
+
+    return change
+
+
+def highlights(factor: float) -> Change:
+    """So many times as many saturated pixels: the next brightest ones are saturated."""
+
+    def change(_rng: np.random.Generator, pixels: Pixels) -> Pixels:
+        grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+        share = min(1.0, factor * float((grey >= 250).mean()))
+        changed = pixels.copy()
+        changed[grey >= np.quantile(grey, 1 - share)] = 255
+        return changed
+
+    return change
+
+
+def blur(sigma: float) -> Change:
+    """A lens out of focus."""
+    return lambda _rng, pixels: np.asarray(cv2.GaussianBlur(pixels, (0, 0), sigma), np.uint8)
+
+
+def noise(counts: float) -> Change:
+    """A sensor with more gain."""
+    return lambda rng, pixels: _clipped(pixels + rng.normal(0, counts, pixels.shape))
+
+
+def exposure(gain: float) -> Change:
+    """More or less light."""
+    return lambda _rng, pixels: _clipped(pixels * gain)
+
+
+def _clipped(values: Floats) -> Pixels:
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+
+CHANGES: dict[str, Change] = {
+    **{f"colour {k:+d} K": colour(k) for k in (300, -300, 600, -600, 1200, -1200)},
+    **{f"highlights x{f:g}": highlights(f) for f in (1.5, 2, 3)},
+    **{f"blur sigma {s:g} px": blur(s) for s in (0.5, 0.8, 1.2)},
+    **{f"noise +{c:g} grey levels": noise(c) for c in (3, 6)},
+    **{f"exposure x{g:g}": exposure(g) for g in (0.9, 0.8, 1.1, 1.25)},
+}
+
+Block = tuple[Floats, Floats]
+Detector = Callable[[Sequence[Block]], int | None]
+"""Blocks in, the first block at which it alarms out; None where it never does."""
+
+
+def ours(reference: DriftReference, level: DriftLevel) -> Detector:
+    """The monitor as shipped, at warning or alarm."""
+
+    def run(blocks: Sequence[Block]) -> int | None:
+        monitor = Monitor(reference, parts_per_day=PARTS_PER_DAY)
+        for number, (values, shares) in enumerate(blocks):
+            monitor.take_block(moment(number), values, shares)
+            if monitor.level in (level, DriftLevel.ALARM):
+                return number
+        return None
+
+    return run
+
+
+def ks(sample: Floats, score: int, blocks: Sequence[Block], number: int) -> float:
+    """The lowest p-value over measures and score, of the blocks up to one against the reference."""
+    recent = blocks[number - KS_BLOCKS + 1 : number + 1]
+    values = np.concatenate([values for values, _ in recent])
+    scores = np.concatenate([shares[:, score] for _, shares in recent])
+    return min(
+        float(ks_2samp(column, before, method="asymp").pvalue)
+        for column, before in zip([*values.T, scores], sample.T, strict=True)
+    )
+
+
+def adwin(delta: float, blocks: Sequence[Block]) -> list[int]:
+    """Blocks at which ADWIN sees a change in any series of standardised block means."""
+    means = np.array([[*values.mean(axis=0), *shares.mean(axis=0)] for values, shares in blocks])
+    # ADWIN's bound is for values between 0 and 1.
+    low, high = means[:QUIET].min(axis=0), means[:QUIET].max(axis=0)
+    scaled = np.clip((means - low) / np.where(high > low, high - low, 1.0) / 2 + 0.25, 0, 1)
+    found = []
+    detectors = [ADWIN(delta=delta, clock=1) for _ in scaled.T]
+    for number, row in enumerate(scaled):
+        changed = False
+        for detector, value in zip(detectors, row, strict=True):
+            detector.update(float(value))
+            changed |= detector.drift_detected
+        if changed:
+            found.append(number)
+    return found
+
+
+def quiet_streams(
+    reference: DriftReference, pools: Sequence[Pool], count: int, rng: np.random.Generator
+) -> list[list[Block]]:
+    """Drift-free streams of 30 days."""
+    monitor = Monitor(reference, parts_per_day=PARTS_PER_DAY)
+    drawn = [Drawn(together(around(pools, number)), monitor) for number in range(len(pools))]
+    per_pool = round(RUN_DAYS * PARTS_PER_DAY / BLOCK / len(pools))
+    return [[each.block(rng) for each in drawn for _ in range(per_pool)] for _ in range(count)]
+
+
+def episodes(hits: Sequence[int]) -> int:
+    """Alarms, at most one in 64 blocks: one that stays on is many, and not a single long one."""
+    counted: list[int] = []
+    for hit in hits:
+        if not counted or hit - counted[-1] >= 64:
+            counted.append(hit)
+    return len(counted)
+
+
+def tuned(name: str, grid: Floats, counts: Callable[[float], float]) -> dict[str, object]:
+    """The most sensitive threshold with at most one false alarm in 30 days."""
+    rate = float("nan")
+    for threshold in grid:
+        rate = counts(float(threshold))
+        if rate <= 1:
+            break
+    print(f"{name}: threshold {threshold:g}, {rate:.2f} false alarms in 30 days", flush=True)
+    return {"threshold": float(threshold), "false_alarms_per_30_days": rate, "quiet": rate <= 1}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--repeats", type=int, default=10)
+    parser.add_argument(
+        "--modules", type=int, default=13, help="recorded for each change on each of 13 days"
+    )
+    parser.add_argument("--streams", type=int, default=2, help="of 30 days, to set contenders by")
+    arguments = parser.parse_args()
+    about = setting("numpy", "scipy", "river", "onnxruntime")
+    rng = np.random.default_rng(11)
+    before = record(505, np.arange(0, REFERENCE_DAYS, 0.5), 10)
+    reference = reference_of(before)
+    during = np.arange(REFERENCE_DAYS, REFERENCE_DAYS + RUN_DAYS, 0.5)
+    streams = quiet_streams(reference, record(707, during, 20), arguments.streams, rng)
+    monitor = Monitor(reference, parts_per_day=PARTS_PER_DAY)
+    score = [share.name for share in watched(reference)].index(SCORE)
+    seen = [p for pool in before for p in pool.parts if p.statistics is not None]
+    values, shares = monitor.numbers(seen)
+    sample = np.column_stack((values, shares[:, score]))
+    lowest = [
+        np.array(
+            [
+                ks(sample, score, stream, n) if n >= KS_BLOCKS and n % 8 == 0 else 1.0
+                for n in range(len(stream))
+            ]
+        )
+        for stream in streams
+    ]
+    contenders = {
+        "ks": tuned(
+            "KS",
+            KS_GRID,
+            lambda t: float(np.mean([episodes(np.flatnonzero(p < t).tolist()) for p in lowest])),
+        ),
+        "adwin": tuned(
+            "ADWIN",
+            ADWIN_GRID,
+            lambda t: float(np.mean([episodes(adwin(t, stream)) for stream in streams])),
+        ),
+    }
+    thresholds = {name: float(row["threshold"]) for name, row in contenders.items()}  # type: ignore[arg-type]
+
+    def by_ks(blocks: Sequence[Block]) -> int | None:
+        looks = range(KS_BLOCKS - 1, len(blocks))
+        return next((n for n in looks if ks(sample, score, blocks, n) < thresholds["ks"]), None)
+
+    def by_adwin(blocks: Sequence[Block]) -> int | None:
+        return next((n for n in adwin(thresholds["adwin"], blocks) if n >= QUIET), None)
+
+    detectors: dict[str, Detector] = {
+        "warning": ours(reference, DriftLevel.WARNING),
+        "alarm": ours(reference, DriftLevel.ALARM),
+        "ks": by_ks,
+        "adwin": by_adwin,
+    }
+    # From all over the reference's days, so that nothing but the change changes.
+    days = np.arange(0, REFERENCE_DAYS, 3)
+    plain = Drawn(together(record(808, days, arguments.modules)), monitor)
+    rows: dict[str, object] = {}
+    for name, change in [("nothing (control)", None), ("defect rate x2", None), *CHANGES.items()]:
+        changed = plain
+        if change is not None:
+            changed = Drawn(together(record(808, days, arguments.modules, change)), monitor)
+        delays: dict[str, list[int | None]] = {key: [] for key in detectors}
+        early = dict.fromkeys(detectors, 0)
+        for _ in range(arguments.repeats):
+            defects = 2.0 if name.startswith("defect") else 1.0
+            stream = [plain.block(rng) for _ in range(QUIET)]
+            stream += [changed.block(rng, defects=defects) for _ in range(MOST)]
+            for key, detector in detectors.items():
+                hit = detector(stream)
+                if hit is not None and hit < QUIET:
+                    early[key] += 1
+                    continue
+                delays[key].append(None if hit is None else (hit - QUIET + 1) * BLOCK)
+        rows[name] = {
+            key: {
+                "median_parts": statistics.median(
+                    delay if delay is not None else float("inf") for delay in found
+                )
+                if any(delay is not None for delay in found)
+                and sum(delay is not None for delay in found) > len(found) / 2
+                else None,
+                "noticed": sum(delay is not None for delay in found),
+                "of": len(found),
+                "alarmed_before": early[key],
+            }
+            for key, found in delays.items()
+        }
+        print(
+            f"{name:<24}",
+            *(
+                f"{key} {row['median_parts']} ({row['noticed']}/{row['of']})"
+                for key, row in rows[name].items()  # type: ignore[attr-defined]
+            ),
+            flush=True,
+        )
+    result: dict[str, object] = {
+        **about,
+        "options": vars(arguments),
+        "simulated": __doc__,
+        "given_up_after_parts": MOST * BLOCK,
+        "contenders": contenders,
+        "changes": rows,
+    }
+    print(f"written to {os.path.relpath(write_result('drift-power', result))}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""The drift reference of a bundle: what the validation images look like, and how they were answered.
+
+Owns how distributions are summed up from images; what is made of them on the line is the business of
+`edge_runtime.drift`. Pixels are read once more and one at a time, so memory stays flat.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime import policy
+from edge_runtime.bundle import DRIFT
+from edge_runtime.contracts.drift import DriftReference, Measure, MeasureReference, ShareReference
+from edge_runtime.contracts.manifest import ModelSpec
+from edge_runtime.contracts.verdict import Outcome
+from edge_runtime.drift.monitor import CLASS, NOT_INSPECTED, REVIEW, SCORE
+from edge_runtime.drift.statistics import MEASURES, measure
+from optimize.answers import Answers
+from optimize.data.dataset import Dataset
+from optimize.data.images import Image, read_images
+from optimize.watch import Watch
+
+Floats = npt.NDArray[np.float64]
+
+FEWEST = 30
+"""Images; of fewer the mean is known to no better than a fifth of a standard deviation."""
+USUAL_NOT_INSPECTED = 0.01
+"""Data sets are cleaned and lines are not: so much is no news, however few the images lacked."""
+_INNER_BINS = 16
+_TAIL_BINS = 4
+"""On either side, each one standard deviation wide: where the images end, a shift does not."""
+
+
+def write_reference(
+    folder: Path,
+    images: Dataset,
+    answers: Answers,
+    precision: str,
+    spec: ModelSpec,
+    watch: Watch,
+    *,
+    line_mix: bool,
+) -> DriftReference | None:
+    """Write `drift.json` from validation images as the variant `precision` answered them.
+
+    Of fewer than FEWEST images there is none, which is said and answered with None.
+    """
+    if len(answers) < FEWEST:
+        watch.note(
+            f"warning: drift will not be monitored: {len(answers)} validation images say too little "
+            f"of the training domain, {FEWEST} are the fewest"
+        )
+        return None
+    rows: list[tuple[float, ...]] = []
+    with watch.stage("measuring the drift reference", len(images.samples)) as advanced:
+        for item in read_images(images, spec.input):
+            if isinstance(item, Image):
+                rows.append(measure(item.pixels).row())
+            advanced(1)
+    made = reference(
+        images.named(),
+        np.array(rows),
+        answers.groups,
+        shares(answers.logits[precision], len(answers.faults), spec),
+        line_mix=line_mix,
+    )
+    (folder / DRIFT).write_text(made.to_json(indent=2) + "\n", encoding="utf-8")
+    return made
+
+
+def reference(
+    dataset: str,
+    measures: Floats,
+    groups: Sequence[str],
+    shares_of: Mapping[str, Floats],
+    *,
+    line_mix: bool,
+) -> DriftReference:
+    """Sum up measures (images, len(MEASURES)) and, by name, the values (images,) of each share.
+
+    `groups` names what each image belongs to, the empty string what stands alone; images of one
+    group are alike, so that a mean over them is known less well.
+    """
+    return DriftReference(
+        dataset=dataset,
+        images=len(measures),
+        line_mix=line_mix,
+        measures=tuple(
+            _measure_reference(cast("Measure", name), measures[:, column], groups)
+            for column, name in enumerate(MEASURES)
+        ),
+        shares=tuple(
+            ShareReference(
+                name=name,
+                mean=max(float(values.mean()), USUAL_NOT_INSPECTED)
+                if name == NOT_INSPECTED
+                else float(np.clip(values.mean(), 0, 1)),
+                effective_images=effective_images(values, groups)
+                if len(values) == len(groups)
+                else len(values),
+            )
+            for name, values in shares_of.items()
+        ),
+    )
+
+
+def shares(logits: npt.NDArray[np.float32], faults: int, spec: ModelSpec) -> dict[str, Floats]:
+    """By name what is counted on the line, of validation images (images, classes) and so many faults."""
+    rows = policy.probabilities(logits, spec.decision.temperature)
+    decisions = [policy.decide(row, spec) for row in rows]
+    counted: dict[str, list[bool]] = {
+        NOT_INSPECTED: [False] * len(rows) + [True] * faults,
+        REVIEW: [decision.outcome is Outcome.REVIEW for decision in decisions],
+    }
+    for label in spec.labels:
+        counted[f"{CLASS}{label}"] = [decision.label == label for decision in decisions]
+    values = {name: np.array(answers, np.float64) for name, answers in counted.items()}
+    return values | {SCORE: policy.defect_scores(rows, spec).astype(np.float64)}
+
+
+def effective_images(values: Floats, groups: Sequence[str]) -> float:
+    """So many independent images would know the mean of `values` (images,) as well.
+
+    From the scatter between groups: the variance of a mean under cluster sampling. At most as many as
+    there are, at least one.
+    """
+    names = [group or f"\0{index}" for index, group in enumerate(groups)]
+    _, members = np.unique(names, return_inverse=True)
+    clusters = int(members.max()) + 1
+    spread = float(values.var())
+    if clusters < 2 or not spread:
+        return float(clusters)
+    sums = np.bincount(members, weights=values - values.mean())
+    variance = clusters / (clusters - 1) * float((sums**2).sum()) / len(values) ** 2
+    return float(np.clip(spread / variance, 1.0, len(values))) if variance else float(len(values))
+
+
+def _measure_reference(name: Measure, values: Floats, groups: Sequence[str]) -> MeasureReference:
+    deviation = max(float(values.std()), 1e-3)
+    inner = np.quantile(values, np.linspace(0, 1, _INNER_BINS + 1))
+    tail = deviation * np.arange(1, _TAIL_BINS + 1)
+    edges = np.unique(np.concatenate((inner[0] - tail[::-1], inner, inner[-1] + tail)))
+    counts, _ = np.histogram(values, edges)
+    return MeasureReference(
+        name=name,
+        mean=float(values.mean()),
+        deviation=deviation,
+        effective_images=effective_images(values, groups),
+        low=float(np.quantile(values, 0.025)),
+        high=float(np.quantile(values, 0.975)),
+        edges=tuple(map(float, edges)),
+        shares=tuple(map(float, counts / len(values))),
+    )
