@@ -38,7 +38,7 @@ NOTICED_S = 1.0
 """A tenth of 10 s."""
 BACK_S = 0.5 + LIMITS.open_s
 """A tenth of 5 s, and the start of an interpreter on a machine that is busy."""
-SLACK_S = 0.5
+SLACK_S = 2.0
 """What a read may take longer than it was allowed: killing a process and starting one."""
 
 UNREADABLE = {

@@ -139,7 +139,7 @@ def test_a_stream_that_goes_quiet_is_opened_anew_by_the_process_it_runs_in() -> 
             began = time.monotonic()
             assert began < give_up, camera.state
             frame = camera.read(0.1)
-            assert time.monotonic() - began < 0.6
+            assert time.monotonic() - began < 2.0  # it would hang for ever
             frames += [frame.part_id] if frame else []
         assert frames[0] == "127.0.0.1/cam-00000001"
         assert frames[-1] == "127.0.0.1/cam-00000001@2"
