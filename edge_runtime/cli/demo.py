@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 
+from edge_runtime.assembly import open_station
 from edge_runtime.cli.run import stop_on_signals
 from edge_runtime.cli.verdict_table import VerdictTable
 from edge_runtime.config import load_config
@@ -24,7 +25,6 @@ from edge_runtime.mes.base import Message, Subscriber
 from edge_runtime.mes.links import open_subscriber
 from edge_runtime.mes.private_broker import PrivateBroker, find_mosquitto
 from edge_runtime.mes.topics import Topics
-from edge_runtime.station import open_station
 
 NAME = "demo"
 HELP = "run the simulated line with the shipped bundle and show what the MES receives"

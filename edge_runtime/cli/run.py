@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from edge_runtime.assembly import open_station
 from edge_runtime.cli.arguments import add_station_flags, station_config
 from edge_runtime.config import RELOADABLE, StationConfig
 from edge_runtime.contracts.health import Health
 from edge_runtime.errors import UsageError
 from edge_runtime.service.notify import open_notifier
 from edge_runtime.service.supervisor import Supervisor
-from edge_runtime.station import open_station
 
 _LOG = logging.getLogger(__name__)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge_runtime.assembly import open_station
 from edge_runtime.config import StationConfig
 from edge_runtime.contracts.drift import DriftLevel, DriftReference, DriftReport
 from edge_runtime.contracts.health import Health
@@ -22,7 +23,6 @@ from edge_runtime.journal.journal import Entry, Journal
 from edge_runtime.mes.base import Message
 from edge_runtime.mes.links import open_subscriber
 from edge_runtime.mes.private_broker import PrivateBroker
-from edge_runtime.station import open_station
 from optimize.builder.drift_reference import reference
 from tests.patience import listen_until
 from tests.received import by_number, verdicts
@@ -277,7 +277,7 @@ class StubbornJournal(Journal):
 
 @pytest.fixture
 def stubborn(monkeypatch: pytest.MonkeyPatch) -> type[StubbornJournal]:
-    monkeypatch.setattr("edge_runtime.station.Journal", StubbornJournal)
+    monkeypatch.setattr("edge_runtime.assembly.Journal", StubbornJournal)
     monkeypatch.setattr("edge_runtime.station._RETRY_S", 0.01)
     return StubbornJournal
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from edge_runtime import station
+from edge_runtime import assembly
 from edge_runtime.batcher import MicroBatcher
 from edge_runtime.cli.main import main
 from edge_runtime.contracts.frame import Frame
@@ -32,7 +32,7 @@ def _hang() -> None:
 
 def source() -> None:
     """As a camera driver blocks: no frame, no error, and the timeout is not kept."""
-    open_camera = station.open_camera
+    open_camera = assembly.open_camera
 
     def open_hanging(text: str) -> Any:
         camera = open_camera(text)
@@ -45,12 +45,12 @@ def source() -> None:
         camera.read = hanging  # type: ignore[method-assign]
         return camera
 
-    station.open_camera = open_hanging
+    assembly.open_camera = open_hanging
 
 
 def engine() -> None:
     """As a driver of an accelerator blocks."""
-    open_engine = station.open_engine
+    open_engine = assembly.open_engine
 
     def open_hanging(*arguments: Any) -> Any:
         opened = open_engine(*arguments)
@@ -63,7 +63,7 @@ def engine() -> None:
         opened.infer = hanging  # type: ignore[method-assign]
         return opened
 
-    station.open_engine = open_hanging
+    assembly.open_engine = open_hanging
 
 
 def sync() -> None:

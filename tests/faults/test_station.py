@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from edge_runtime.assembly import open_station
 from edge_runtime.capture.camera import CaptureCamera
 from edge_runtime.config import StationConfig
 from edge_runtime.contracts.health import Health
 from edge_runtime.contracts.verdict import Outcome
 from edge_runtime.mes.base import Message
 from edge_runtime.mes.links import open_subscriber
-from edge_runtime.station import open_station
 from tests.faults.sources import open_faulty
 from tests.faults.test_cameras import LIMITS
 from tests.patience import listen_until
@@ -35,7 +35,7 @@ def test_a_station_outlives_its_camera(
     broken = tmp_path / "broken"
     broken.touch()
     monkeypatch.setattr(
-        "edge_runtime.station.open_camera",
+        "edge_runtime.assembly.open_camera",
         lambda _: CaptureCamera(f"{fault}:{tmp_path}", opener=open_faulty, limits=LIMITS),
     )
     monkeypatch.setattr("edge_runtime.station._STATES_EVERY_S", 0.05)

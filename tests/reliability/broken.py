@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
-from edge_runtime import station
+from edge_runtime import assembly
 from edge_runtime.cli.main import main
 from edge_runtime.contracts.verdict import DeliveryNote, Lane, Outcome, message
 from edge_runtime.errors import DiskFullError, StateError
@@ -38,7 +38,7 @@ _SMALL_BUFFER = 32
 def publish_before_commit() -> None:
     """Sends a verdict and commits it after that, for the sake of speed."""
     opened: list[Publisher] = []
-    open_publisher = station.open_publisher
+    open_publisher = assembly.open_publisher
 
     def remember(*arguments: Any, **named: Any) -> Publisher:
         opened.append(open_publisher(*arguments, **named))
@@ -70,8 +70,8 @@ def publish_before_commit() -> None:
             found = super().unanswered(*arguments, **named)
             return tuple(entry for entry in found if entry.seq not in self.sent)
 
-    station.open_publisher = remember
-    station.Journal = PublishesFirst
+    assembly.open_publisher = remember
+    assembly.Journal = PublishesFirst
 
 
 def clear_on_send() -> None:
@@ -88,7 +88,7 @@ def clear_on_send() -> None:
         def acknowledge(self, seq: int) -> None:
             """Was done before."""
 
-    station.Journal = ClearsOnSend
+    assembly.Journal = ClearsOnSend
 
 
 def forget_the_answered() -> None:
@@ -98,7 +98,7 @@ def forget_the_answered() -> None:
         def stored(self, first: int, last: int, limit: int) -> tuple[Entry, ...]:
             return super().unanswered(first - 1, limit, up_to=last)
 
-    station.Journal = Forgets
+    assembly.Journal = Forgets
 
 
 def forget_on_break() -> None:
@@ -145,7 +145,7 @@ def drop_what_the_disk_refuses() -> None:
             with suppress(StateError):
                 super().append(entries)
 
-    station.Journal = Drops
+    assembly.Journal = Drops
 
 
 def start_anyway() -> None:
@@ -158,7 +158,7 @@ def start_anyway() -> None:
             except StateError:
                 super().__init__(folder.parent.parent / "elsewhere", **options)
 
-    station.Journal = Elsewhere
+    assembly.Journal = Elsewhere
 
 
 def settle_when_full() -> None:
@@ -173,7 +173,7 @@ def settle_when_full() -> None:
                     super().acknowledge(entry.seq)
                 raise
 
-    station.Journal = Settles
+    assembly.Journal = Settles
 
 
 def time_by_the_wall() -> None:

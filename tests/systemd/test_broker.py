@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from edge_runtime.assembly import open_station
 from edge_runtime.cli.main import main
 from edge_runtime.config import StationConfig
 from edge_runtime.contracts.health import Health
@@ -30,7 +31,6 @@ from edge_runtime.mes.base import Message, Subscriber
 from edge_runtime.mes.credentials import PASSWORD_VARIABLE, Credentials, read_credentials
 from edge_runtime.mes.links import open_publisher, open_subscriber
 from edge_runtime.mes.private_broker import PrivateBroker
-from edge_runtime.station import open_station
 from tests.certificates import Authority, Certificate
 from tests.patience import eventually, listen_until
 

@@ -15,6 +15,7 @@ import pytest
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
+from edge_runtime.assembly import open_station
 from edge_runtime.config import StationConfig
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.errors import BrokerError, UsageError
@@ -23,7 +24,6 @@ from edge_runtime.mes.private_broker import PrivateBroker
 from edge_runtime.mes.sparkplug import link as link_module
 from edge_runtime.mes.sparkplug import mirror as mirror_module
 from edge_runtime.mes.sparkplug.mirror import SparkplugMirror
-from edge_runtime.station import open_station
 from tests.patience import eventually
 from tests.sample_verdicts import sample_verdict
 from tests.sparkplug_host import Host, rebirth_command
