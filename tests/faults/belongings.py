@@ -1,5 +1,6 @@
 """What a process owns and can leak: child processes, descriptors, shared memory mapped and named."""
 
+import gc
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,11 @@ class Belongings:
 
     @classmethod
     def count(cls) -> Self:
-        """What this process has now; zombies count as children."""
+        """What this process has now; zombies count as children.
+
+        Other tests' garbage, which holds sockets, is collected first, so that it does not go meanwhile.
+        """
+        gc.collect()
         maps = Path("/proc/self/maps").read_text().splitlines()
         return cls(
             children=frozenset(_children(os.getpid())),
