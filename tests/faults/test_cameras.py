@@ -64,6 +64,7 @@ ENDS = {
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left_behind() -> Iterator[None]:
+    _stop_pythons_own_tracker()  # which another test of the same process may have left running
     before = Belongings.count()
     yield
     assert eventually(lambda: Belongings.count() == before, 5.0), (before, Belongings.count())
