@@ -92,7 +92,9 @@ def record(
                     statistics=each.statistics,
                     outcome=each.decision.outcome,
                     label=each.decision.label,
-                    score=policy.defect_score(each.decision.scores, model),
+                    score=policy.defect_score(each.decision.scores, model)
+                    if each.decision.scores
+                    else None,
                 )
                 for each in judged
             )

@@ -43,10 +43,8 @@ def defect_scores(
     return scores
 
 
-def defect_score(scores: Mapping[str, float], model: ModelSpec) -> float | None:
-    """The same for a decision's scores; None where nothing was inspected."""
-    if not scores:
-        return None
+def defect_score(scores: Mapping[str, float], model: ModelSpec) -> float:
+    """The same for the scores of a decision about a part that was inspected."""
     return min(1.0, max(0.0, 1 - sum(scores[label] for label in model.decision.ok_labels)))
 
 

@@ -339,5 +339,5 @@ def _part(judged: Judgement, model: ModelSpec) -> Part:
         statistics=judged.statistics,
         outcome=decision.outcome,
         label=decision.label,
-        score=policy.defect_score(decision.scores, model),
+        score=policy.defect_score(decision.scores, model) if decision.scores else None,
     )

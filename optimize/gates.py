@@ -54,8 +54,7 @@ class Answer(Contract):
     @classmethod
     def of(cls, decision: Decision, model: ModelSpec) -> "Answer":
         """From a decision, with the score that the thresholds were held against."""
-        good = sum(decision.scores[label] for label in model.decision.ok_labels)
-        score = round(min(1.0, max(0.0, 1 - good)), 4)
+        score = round(policy.defect_score(decision.scores, model), 4)
         return cls(outcome=decision.outcome, label=decision.label, defect_score=score)
 
     def words(self) -> str:
