@@ -148,6 +148,7 @@ def _write(source: Source, evidence: _Evidence, order: Order, watch: Watch) -> _
             else write_reference(
                 folder,
                 evidence.images,
+                evidence.named,
                 evidence.answers,
                 default,
                 model.spec,

@@ -37,6 +37,7 @@ _TAIL_BINS = 4
 def write_reference(
     folder: Path,
     images: Dataset,
+    named: str,
     answers: Answers,
     precision: str,
     spec: ModelSpec,
@@ -46,6 +47,7 @@ def write_reference(
 ) -> DriftReference | None:
     """Write `drift.json` from validation images as the variant `precision` answered them.
 
+    `named` is their name and content hash, which takes a pass over their files and was taken before.
     Of fewer than FEWEST images there is none, which is said and answered with None.
     """
     if len(answers) < FEWEST:
@@ -61,7 +63,7 @@ def write_reference(
                 rows.append(measure(item.pixels).row())
             advanced(1)
     made = reference(
-        images.named(),
+        named,
         np.array(rows),
         answers.groups,
         shares(answers.logits[precision], len(answers.faults), spec),
