@@ -68,3 +68,8 @@ class ServiceError(EdgeInspectError):
     """Probes and scrapes cannot be answered: the address is taken, or not there yet."""
 
     exit_code = 13
+
+
+def first_line(exc: BaseException) -> str:
+    """The first line of a foreign error's message."""
+    return str(exc).strip().partition("\n")[0]

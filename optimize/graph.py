@@ -19,6 +19,7 @@ from onnx.external_data_helper import ExternalDataInfo, load_external_data_for_m
 from pydantic import ValidationError
 
 from edge_runtime.contracts.manifest import MODEL_SPEC_KEY, InputSpec, ModelSpec
+from edge_runtime.errors import first_line
 from optimize.errors import ModelError
 
 INPUT = "frames"
@@ -61,7 +62,7 @@ def read_model(path: Path) -> FloatModel:
     try:
         onnx.checker.check_model(proto, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as exc:
-        raise ModelError(f"{path} is not a valid ONNX model: {_first_line(exc)}") from exc
+        raise ModelError(f"{path} is not a valid ONNX model: {first_line(exc)}") from exc
     _check_operators(path, proto)
     spec = _read_spec(path, proto)
     _check_input(path, proto, spec.input)
@@ -81,7 +82,7 @@ def simplify(model: FloatModel) -> FloatModel:
     try:
         proto = onnxslim.slim(model.proto)
     except Exception as exc:
-        raise ModelError(f"{model.path} cannot be simplified: {_first_line(exc)}") from exc
+        raise ModelError(f"{model.path} cannot be simplified: {first_line(exc)}") from exc
     _transpose_before_normalising(proto)
     _strip(proto)
     proto.ir_version = model.proto.ir_version
@@ -175,7 +176,7 @@ def _load_external_data(path: Path, proto: onnx.ModelProto) -> None:
             load_external_data_for_model(proto, str(path.parent))
         except (onnx.checker.ValidationError, OSError, ValueError) as exc:
             raise ModelError(
-                f"{path}: its external weights are unusable: {_first_line(exc)}"
+                f"{path}: its external weights are unusable: {first_line(exc)}"
             ) from exc
 
 
@@ -318,7 +319,3 @@ def _shape(value: onnx.ValueInfoProto) -> tuple[int | None, ...]:
 
 def _show(shape: tuple[int | None, ...]) -> str:
     return f"({', '.join('?' if size is None else str(size) for size in shape)})"
-
-
-def _first_line(exc: Exception) -> str:
-    return str(exc).strip().partition("\n")[0]

@@ -14,7 +14,7 @@ from torch import nn
 from edge_runtime.bundle import Bundle
 from edge_runtime.contracts.manifest import InputSpec
 from edge_runtime.engines.catalogue import open_engine, target
-from edge_runtime.errors import EngineError
+from edge_runtime.errors import EngineError, first_line
 from optimize import gates
 from optimize.answers import answer as ask
 from optimize.data.images import Image
@@ -114,8 +114,9 @@ def torch_tensorrt() -> Compile:
         try:
             made: nn.Module = torch_tensorrt.compile(network, ir="dynamo", arg_inputs=[batches])
         except RuntimeError as exc:
-            first = str(exc).strip().partition("\n")[0]
-            raise EngineError(f"torch-tensorrt cannot compile the network: {first}") from exc
+            raise EngineError(
+                f"torch-tensorrt cannot compile the network: {first_line(exc)}"
+            ) from exc
         return made
 
     return compiled

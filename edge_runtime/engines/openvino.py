@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from edge_runtime.contracts.manifest import ModelSpec
 from edge_runtime.engines.tensors import check_batch, check_logits
-from edge_runtime.errors import EngineError
+from edge_runtime.errors import EngineError, first_line
 
 try:
     import openvino as ov
@@ -39,8 +39,7 @@ class OpenVinoEngine:
             network.reshape([1, spec.input.height, spec.input.width, 3])
             single = core.compile_model(network, "CPU", how)
         except RuntimeError as exc:
-            first = str(exc).strip().partition("\n")[0]
-            raise EngineError(f"OpenVINO refuses {model}: {first}") from exc
+            raise EngineError(f"OpenVINO refuses {model}: {first_line(exc)}") from exc
         self._any_batch = any_batch.create_infer_request()
         self._single = single.create_infer_request()
         self._closed = False
@@ -58,8 +57,7 @@ class OpenVinoEngine:
             # Shared: the frames are read where they lie, which nobody writes to meanwhile.
             result = request.infer({0: batch}, share_inputs=True)
         except RuntimeError as exc:
-            first = str(exc).strip().partition("\n")[0]
-            raise EngineError(f"OpenVINO failed: {first}") from exc
+            raise EngineError(f"OpenVINO failed: {first_line(exc)}") from exc
         # A copy: the request's buffer is overwritten by the next batch.
         return check_logits(np.array(result[0], dtype=np.float32), len(batch), self._spec)
 

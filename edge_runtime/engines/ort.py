@@ -8,7 +8,7 @@ import onnxruntime as ort
 
 from edge_runtime.contracts.manifest import ModelSpec
 from edge_runtime.engines.tensors import check_batch, check_logits
-from edge_runtime.errors import EngineError
+from edge_runtime.errors import EngineError, first_line
 
 
 class OnnxRuntimeEngine:
@@ -27,7 +27,7 @@ class OnnxRuntimeEngine:
                 str(model), options, providers=["CPUExecutionProvider"]
             )
         except Exception as exc:
-            raise EngineError(f"ONNX Runtime refuses {model}: {_first_line(exc)}") from exc
+            raise EngineError(f"ONNX Runtime refuses {model}: {first_line(exc)}") from exc
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if len(inputs) != 1 or inputs[0].type != "tensor(uint8)" or not outputs:
             seen = ", ".join(f"{node.name}: {node.type}" for node in inputs)
@@ -46,12 +46,8 @@ class OnnxRuntimeEngine:
         try:
             logits = self._session.run([self._output], {self._input: batch})[0]
         except Exception as exc:
-            raise EngineError(f"ONNX Runtime failed: {_first_line(exc)}") from exc
+            raise EngineError(f"ONNX Runtime failed: {first_line(exc)}") from exc
         return check_logits(logits, len(batch), self._spec)
 
     def close(self) -> None:
         self._session = None
-
-
-def _first_line(exc: Exception) -> str:
-    return str(exc).strip().partition("\n")[0]

@@ -12,7 +12,7 @@ from pathlib import Path
 import onnx
 
 from edge_runtime.engines.device_runner import CHUNK
-from edge_runtime.errors import EngineError
+from edge_runtime.errors import EngineError, first_line
 from optimize.errors import ModelError
 
 LARGEST = 32
@@ -59,8 +59,9 @@ def build_plan(model: Path, timings: Path) -> bytes:
                 network, config=config, save_timing_cache=str(timings)
             )
     except PolygraphyException as exc:
-        first = str(exc).strip().partition("\n")[0]
-        raise ModelError(f"TensorRT cannot build an engine from {model}: {first}") from exc
+        raise ModelError(
+            f"TensorRT cannot build an engine from {model}: {first_line(exc)}"
+        ) from exc
     return bytes(built)
 
 

@@ -21,6 +21,7 @@ from torch import nn
 from tqdm import tqdm
 
 from edge_runtime.contracts.base import Contract, Sha256
+from edge_runtime.errors import first_line
 from train.data.shares import Portion
 from train.data.split import Split
 from train.data.stream import ImageStore
@@ -112,7 +113,7 @@ def read_trial(folder: Path, trial: Trial) -> Answered | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, ValidationError) as exc:
-        raise RunError(f"{place} is damaged ({checkpoint.first_line(exc)}): delete it") from exc
+        raise RunError(f"{place} is damaged ({first_line(exc)}): delete it") from exc
     for what, found, wanted in (
         ("start", record.arm.start, trial.arm.start),
         ("initial weights", record.initial_sha256, trial.start.sha256),

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from edge_runtime.contracts.manifest import InputSpec
+from edge_runtime.errors import first_line
 from train.errors import WeightsError
 from train.fitting import checkpoint, pretrained
 from train.fitting.record import read_record
@@ -47,7 +48,7 @@ def build(
     except TypeError as exc:
         raise WeightsError(f"--drop-path {drop_path}: {model} has no paths to drop") from exc
     except RuntimeError as exc:
-        raise WeightsError(f"timm cannot make {model}: {checkpoint.first_line(exc)}") from exc
+        raise WeightsError(f"timm cannot make {model}: {first_line(exc)}") from exc
     _start_undecided(head(network))
     network = network.to(memory_format=_MEMORY_FORMAT)
     network.eval()
@@ -57,8 +58,7 @@ def build(
                 network(torch.zeros(1, 3, size.height, size.width))
         except (AssertionError, RuntimeError) as exc:
             raise WeightsError(
-                f"{model} does not take images of {size.width}x{size.height}: "
-                f"{checkpoint.first_line(exc)}"
+                f"{model} does not take images of {size.width}x{size.height}: {first_line(exc)}"
             ) from exc
     return network
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from edge_runtime.errors import first_line
 from train.errors import RunError
 from train.written_aside import written_aside
 
@@ -47,8 +48,3 @@ def finite(content: object) -> bool:
     if isinstance(content, list | tuple):
         return all(finite(value) for value in content)
     return True
-
-
-def first_line(exc: BaseException) -> str:
-    """The first line of a foreign error's message."""
-    return str(exc).strip().partition("\n")[0]

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from edge_runtime.contracts.manifest import InputSpec
+from edge_runtime.errors import first_line
 from train.errors import WeightsError
 from train.fitting import checkpoint
 
@@ -45,7 +46,7 @@ def from_imagenet(network: nn.Module, model: str) -> tuple[dict[str, Tensor], st
         stored = torch.load(files[0], map_location="cpu", weights_only=True)
     except checkpoint.DAMAGED as exc:
         raise WeightsError(
-            f"{files[0]} is damaged ({checkpoint.first_line(exc)}): install {package} again"
+            f"{files[0]} is damaged ({first_line(exc)}): install {package} again"
         ) from exc
     wanted = network.state_dict()
     if len(stored) != len(wanted):
@@ -66,7 +67,7 @@ def from_file(path: Path) -> tuple[dict[str, Tensor], str]:
         )
     except (*checkpoint.DAMAGED, SafetensorError, OSError) as exc:
         raise WeightsError(
-            f"cannot read weights from {path}: {checkpoint.first_line(exc)}; if it was downloaded, "
+            f"cannot read weights from {path}: {first_line(exc)}; if it was downloaded, "
             "fetch it again"
         ) from exc
     if "format" in weights:
@@ -115,7 +116,7 @@ def _from_hub(model: str) -> tuple[dict[str, Tensor], str]:
     except Exception as exc:
         raise WeightsError(
             f"cannot fetch the ImageNet weights of {model} from timm's hub "
-            f"({checkpoint.first_line(exc)}): run it again, an interrupted download goes on, or "
+            f"({first_line(exc)}): run it again, an interrupted download goes on, or "
             f"{choices}"
         ) from exc
     return dict(donor.state_dict()), f"ImageNet (timm's hub, {model})"

@@ -19,13 +19,13 @@ import torch
 from torch import nn
 
 from edge_runtime.contracts.manifest import InputSpec
-from edge_runtime.errors import UsageError
+from edge_runtime.errors import UsageError, first_line
 from optimize.data.dataset import Dataset, open_dataset
 from train.data.augment import contact_sheet
 from train.data.split import Split, split_dataset
 from train.data.stream import ImageStore, Quarantined, open_again, open_images
 from train.errors import DatasetError, RunError
-from train.fitting import backbones, batch_norm, checkpoint
+from train.fitting import backbones, batch_norm
 from train.fitting.history import Epoch
 from train.fitting.loop import CHECKPOINT_EVERY_S, run_epochs
 from train.fitting.machine import Machine
@@ -199,7 +199,7 @@ def _require_compiler(device: torch.device) -> None:
         torch.compile(torch.neg)(torch.ones(2, device=device))
     except RuntimeError as exc:
         raise UsageError(
-            f"--torchcompile: cannot compile on this machine ({checkpoint.first_line(exc)}); install a "
+            f"--torchcompile: cannot compile on this machine ({first_line(exc)}); install a "
             "C++ compiler, or leave the flag out"
         ) from exc
 

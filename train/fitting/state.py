@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from edge_runtime.errors import first_line
 from train.errors import DivergenceError, RunError
 from train.fitting import checkpoint
 from train.fitting.average import Average
@@ -101,7 +102,7 @@ class Keeper:
             state.progress = Progress(**progress | {"level": LossLevel(**progress["level"])})
         except checkpoint.DAMAGED as exc:
             raise RunError(
-                f"{self._folder.last} does not fit this run ({checkpoint.first_line(exc)}): start a new "
+                f"{self._folder.last} does not fit this run ({first_line(exc)}): start a new "
                 f"run, from {self._folder.path} if you like (--initial-weights)"
             ) from exc
         self._place = state.place
