@@ -162,7 +162,7 @@ def start_anyway() -> None:
 
 
 def settle_when_full() -> None:
-    """Takes what waits for the broker for delivered when the disk is full, to be able to prune it."""
+    """Takes what waits for the broker for delivered when the disk is full, as if that made room."""
 
     class Settles(Journal):
         def append(self, entries: Sequence[Entry]) -> None:
