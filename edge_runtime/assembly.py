@@ -5,8 +5,9 @@ does is the business of `edge_runtime.station`.
 """
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
+from dataclasses import dataclass
 
 from edge_runtime.bundle import Bundle, open_bundle
 from edge_runtime.cameras.drop_folder import DropFolder
@@ -19,7 +20,7 @@ from edge_runtime.drift.monitor import Monitor
 from edge_runtime.engines.catalogue import open_engine, target
 from edge_runtime.health import HealthLog
 from edge_runtime.identity import Identity
-from edge_runtime.inspection import Inspector
+from edge_runtime.inspection import Answered, Inspector
 from edge_runtime.journal.journal import Journal, Retention
 from edge_runtime.mes.credentials import read_credentials
 from edge_runtime.mes.links import open_mirror, open_publisher
@@ -126,7 +127,7 @@ def open_station(
             replay=config.mqtt_replay,
             stop_when_full=config.journal_when_full == "stop",
             frame_limit=config.frames,
-            on_committed=camera.answered if isinstance(camera, DropFolder) else None,
+            observers=[_PutAway(camera)] if isinstance(camera, DropFolder) else [],
         )
 
 
@@ -146,3 +147,13 @@ def _open_drift(config: StationConfig, bundle: Bundle, identity: Identity) -> Dr
         else Monitor(reference, parts_per_day=config.drift_parts_per_day),
         instead=instead,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _PutAway:
+    """Tells a drop folder which of its files are answered."""
+
+    folder: DropFolder
+
+    def observe(self, parts: Sequence[Answered]) -> None:
+        self.folder.answered(view.frame.part_id for part in parts for view in part.views)

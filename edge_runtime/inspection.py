@@ -8,14 +8,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
 from edge_runtime import policy
 from edge_runtime.contracts.frame import Frame, Pixels
 from edge_runtime.contracts.manifest import InputSpec, ModelSpec
-from edge_runtime.contracts.verdict import Timings
+from edge_runtime.contracts.verdict import Timings, Verdict
 from edge_runtime.drift.statistics import FrameStatistics
 from edge_runtime.engines.base import InferenceEngine
 from edge_runtime.errors import EngineError
@@ -40,12 +40,35 @@ class Judgement:
     """What was decided about one frame, and when."""
 
     frame: Frame
+    pixels: Pixels | None
+    """What the model saw; None where the gate turned the frame away."""
     decision: Decision
     decided_at: datetime
     decided: float
     """The same moment on the monotonic clock, seconds."""
     statistics: FrameStatistics | None
     timings_ms: Timings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """A part whose verdict is committed, with what was seen of it."""
+
+    verdict: Verdict
+    views: tuple[Judgement, ...]
+    """One for each frame of the part, in the order they were taken."""
+
+
+class Observer(Protocol):
+    """Somebody who wants to know of every part that was answered."""
+
+    def observe(self, parts: Sequence[Answered]) -> None:
+        """Parts were answered, in the order of their verdicts, on the thread that records.
+
+        Must return at once and raise nothing: what takes long belongs on a thread of its own, behind a
+        bounded queue whose losses are counted.
+        """
+        ...
 
 
 Measure: TypeAlias = Callable[[Pixels], FrameStatistics]
@@ -85,6 +108,7 @@ class Inspector:
         return tuple(
             Judgement(
                 frame=gated.frame,
+                pixels=gated.pixels,
                 decision=decision,
                 decided_at=decided_at,
                 decided=decided,

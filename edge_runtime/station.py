@@ -27,7 +27,7 @@ from edge_runtime.drift.statistics import measure
 from edge_runtime.errors import DiskFullError, EdgeInspectError, StateError
 from edge_runtime.health import HealthLog
 from edge_runtime.identity import Identity
-from edge_runtime.inspection import GatedFrame, Inspector, Judgement, gate
+from edge_runtime.inspection import Answered, GatedFrame, Inspector, Judgement, Observer, gate
 from edge_runtime.journal.journal import Entry, Journal
 from edge_runtime.mes.base import Mirror, Publisher
 from edge_runtime.mes.topics import Topics
@@ -68,7 +68,7 @@ class Station:
         stop_when_full: bool = False,
         frame_limit: int | None = None,
         drain_s: float = 20.0,
-        on_committed: Callable[[Sequence[str]], None] | None = None,
+        observers: Sequence[Observer] = (),
     ) -> None:
         self._identity = identity
         self._model = model
@@ -84,7 +84,7 @@ class Station:
         self._stop_when_full = stop_when_full
         self._frame_limit = frame_limit
         self._drain_s = drain_s
-        self._on_committed = on_committed
+        self._observers = tuple(observers)
         self._delivery = Delivery(
             journal,
             publisher,
@@ -244,8 +244,12 @@ class Station:
         self._health.time_stages(
             (item.timings_ms for item in judgements), commit_s=time.monotonic() - began
         )
-        if self._on_committed is not None:
-            self._on_committed([item.frame.part_id for item in judgements])
+        answered = [
+            Answered(verdict=verdict, views=(item,))
+            for verdict, item in zip(verdicts, judgements, strict=True)
+        ]
+        for observer in self._observers:
+            observer.observe(answered)
         self._drift.observe(_part(item, self._model) for item in judgements)
         if self._mirror is not None:
             self._mirror.mirror(verdicts)
