@@ -17,10 +17,11 @@ from edge_runtime.config import StationConfig
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.drift.log import DriftLog
 from edge_runtime.drift.monitor import Monitor
+from edge_runtime.drift_history.recorder import HistoryRecorder, Watched
 from edge_runtime.engines.catalogue import open_engine, target
 from edge_runtime.health import HealthLog
 from edge_runtime.identity import Identity
-from edge_runtime.inspection import Answered, Inspector
+from edge_runtime.inspection import Answered, Inspector, Observer
 from edge_runtime.journal.journal import Journal, Retention
 from edge_runtime.mes.credentials import read_credentials
 from edge_runtime.mes.links import open_mirror, open_publisher
@@ -103,6 +104,19 @@ def open_station(
             product_id=config.product_id,
             external_recipe_id=config.external_recipe_id,
         )
+        health = HealthLog(
+            boot_id=identity.boot_id,
+            site=config.site,
+            station=station_id,
+            bundle=bundle.title,
+            engine=engine.name,
+            batch_wait_s=config.max_wait_ms / 1000,
+        )
+        drift = _open_drift(config, bundle, identity)
+        observers: list[Observer] = [_PutAway(camera)] if isinstance(camera, DropFolder) else []
+        if config.drift_watch:
+            history = _open_history(config, bundle, drift, health)
+            observers.append(resources.enter_context(closing(history)))
         yield Station(
             identity=identity,
             model=model,
@@ -112,22 +126,15 @@ def open_station(
             publisher=publisher,
             mirror=mirror,
             topics=topics,
-            health=HealthLog(
-                boot_id=identity.boot_id,
-                site=config.site,
-                station=station_id,
-                bundle=bundle.title,
-                engine=engine.name,
-                batch_wait_s=config.max_wait_ms / 1000,
-            ),
-            drift=_open_drift(config, bundle, identity),
+            health=health,
+            drift=drift,
             max_batch=config.max_batch,
             max_wait_s=config.max_wait_ms / 1000,
             backlog_rate=config.mqtt_backlog_rate,
             replay=config.mqtt_replay,
             stop_when_full=config.journal_when_full == "stop",
             frame_limit=config.frames,
-            observers=[_PutAway(camera)] if isinstance(camera, DropFolder) else [],
+            observers=observers,
         )
 
 
@@ -146,6 +153,23 @@ def _open_drift(config: StationConfig, bundle: Bundle, identity: Identity) -> Dr
         if reference is None
         else Monitor(reference, parts_per_day=config.drift_parts_per_day),
         instead=instead,
+    )
+
+
+def _open_history(
+    config: StationConfig, bundle: Bundle, drift: DriftLog, health: HealthLog
+) -> HistoryRecorder:
+    return HistoryRecorder(
+        config.state_dir,
+        Watched(
+            bundle=bundle.title,
+            model=bundle.manifest.model,
+            reference=bundle.drift_reference(),
+            golden=[(each.label, bundle.path / each.file) for each in bundle.manifest.golden],
+        ),
+        drift.snapshot,
+        on_lost=health.history_lost,
+        on_problem=lambda problem: health.set_problem("drift history", problem),
     )
 
 
