@@ -94,6 +94,7 @@ DRIFT = DriftReport(
             "38% of parts outside the usual range",
         ),
     ),
+    effects={"brightness": 0.1, "colour": -2.2},
 )
 MODEL = ModelSpec(
     labels=("no_defect", "micro_crack"),
