@@ -13,6 +13,7 @@ from edge_runtime.drift_history.store import read_history
 from edge_runtime.drift_report import advice
 from edge_runtime.drift_report.contents import Contents, sentence, tell
 from edge_runtime.errors import UsageError
+from edge_runtime.written_aside import written_aside
 
 NAME = "drift"
 HELP = "show how far a station is from training, or write a report about it"
@@ -75,14 +76,8 @@ def _report(arguments: argparse.Namespace, contents: Contents) -> int:
             f"the page needs {exc.name}, which is not installed: pip install 'edge-inspect[report]'"
         ) from exc
     out: Path = arguments.out
-    aside = out.with_name(f".{out.name}.{os.getpid()}.part")
-    try:
+    with written_aside(out) as aside:
         aside.write_text(render(contents), encoding="utf-8")
-        aside.replace(out)
-    except OSError as exc:
-        raise UsageError(f"{out} cannot be written: {exc.strerror or exc}") from exc
-    finally:
-        aside.unlink(missing_ok=True)
     print(f"{out}: {sentence(contents.report)}")
     return 0
 

@@ -70,7 +70,7 @@ def test_what_cannot_be_is_one_line(state: Path, capsys: pytest.CaptureFixture[s
     assert len(lines) == 3
     assert "say whose drift" in lines[0]
     assert "is not there" in lines[1]
-    assert "cannot be written" in lines[2]
+    assert "cannot write" in lines[2]
 
 
 WITHOUT_THE_EXTRA = """
