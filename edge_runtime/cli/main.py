@@ -11,6 +11,7 @@ from edge_runtime.cli import (
     doctor,
     drift,
     install_service,
+    record,
     run,
     snapshot,
     tail,
@@ -37,7 +38,19 @@ PROGRAM = Program(
     name="edge-inspect",
     description="Inspect parts at a station of the line: frames in, verdicts at the MES.",
     epilog=_EPILOG,
-    commands=(run, check, doctor, cameras, snapshot, audit, drift, tail, install_service, demo),
+    commands=(
+        run,
+        check,
+        doctor,
+        cameras,
+        snapshot,
+        record,
+        audit,
+        drift,
+        tail,
+        install_service,
+        demo,
+    ),
 )
 
 
