@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Protocol, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from edge_runtime import policy
 from edge_runtime.contracts.frame import Frame, Pixels
@@ -47,6 +48,9 @@ class Judgement:
     decided: float
     """The same moment on the monotonic clock, seconds."""
     statistics: FrameStatistics | None
+    features: npt.NDArray[np.float32] | None
+    """(features,) what the classifier read, a row of the batch's: copy what is kept. None where nothing
+    was inferred, or the model does not tell."""
     timings_ms: Timings
 
 
@@ -71,6 +75,8 @@ class Observer(Protocol):
         ...
 
 
+_Judged: TypeAlias = tuple[Decision, npt.NDArray[np.float32] | None]
+"""A frame's decision, and the features behind it."""
 Measure: TypeAlias = Callable[[Pixels], FrameStatistics]
 
 
@@ -102,7 +108,7 @@ class Inspector:
     def judge(self, batch: Sequence[GatedFrame]) -> tuple[Judgement, ...]:
         """One judgement per frame, in the order given."""
         began = time.monotonic()
-        decisions = self._decide(batch)
+        judged = self._decide(batch)
         decided, decided_at = time.monotonic(), datetime.now(UTC)
         infer_s = decided - began
         return tuple(
@@ -110,6 +116,7 @@ class Inspector:
                 frame=gated.frame,
                 pixels=gated.pixels,
                 decision=decision,
+                features=features,
                 decided_at=decided_at,
                 decided=decided,
                 statistics=gated.statistics,
@@ -119,30 +126,31 @@ class Inspector:
                     infer=_milliseconds(infer_s if gated.pixels is not None else 0.0),
                 ),
             )
-            for gated, decision in zip(batch, decisions, strict=True)
+            for gated, (decision, features) in zip(batch, judged, strict=True)
         )
 
-    def _decide(self, batch: Sequence[GatedFrame]) -> list[Decision]:
+    def _decide(self, batch: Sequence[GatedFrame]) -> list[_Judged]:
         visible = [gated.pixels for gated in batch if gated.pixels is not None]
         try:
             judged = iter(self._infer(visible))
             self.problem = None
         except EngineError as exc:
             self.problem = str(exc)
-            judged = iter([policy.not_inspected(f"engine: {exc}")] * len(visible))
+            judged = iter([(policy.not_inspected(f"engine: {exc}"), None)] * len(visible))
         return [
-            policy.not_inspected(gated.rejection or "rejected")
+            (policy.not_inspected(gated.rejection or "rejected"), None)
             if gated.pixels is None
             else next(judged)
             for gated in batch
         ]
 
-    def _infer(self, visible: Sequence[Pixels]) -> list[Decision]:
+    def _infer(self, visible: Sequence[Pixels]) -> list[_Judged]:
         if not visible:
             return []
-        logits = self._engine.infer(np.stack(visible))
-        rows = policy.probabilities(logits, self._model.decision.temperature)
-        return [policy.decide(row, self._model) for row in rows]
+        answer = self._engine.infer(np.stack(visible))
+        rows = policy.probabilities(answer.logits, self._model.decision.temperature)
+        features = [None] * len(rows) if answer.features is None else answer.features
+        return [(policy.decide(row, self._model), f) for row, f in zip(rows, features, strict=True)]
 
 
 def _milliseconds(seconds: float) -> float:
