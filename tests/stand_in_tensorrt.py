@@ -161,7 +161,7 @@ def engine_module(
     return engine, module
 
 
-def write_plan(model: Path, plan: Path) -> bytes:
+def plan_bytes(model: Path) -> bytes:
     """A plan of the stand-in: the ONNX file's bytes, less the output that files for TensorRT lack."""
     data = model.read_bytes()
     with suppress(DecodeError):  # what is no model is refused when it is loaded
@@ -170,5 +170,11 @@ def write_plan(model: Path, plan: Path) -> bytes:
         del proto.graph.output[:]
         proto.graph.output.extend(kept)
         data = proto.SerializeToString()
+    return data
+
+
+def write_plan(model: Path, plan: Path) -> bytes:
+    """Write such a plan, and what was written."""
+    data = plan_bytes(model)
     plan.write_bytes(data)
     return data

@@ -31,7 +31,7 @@ from optimize.tensorrt import plan, workbench
 from optimize.tensorrt.description import describe
 from optimize.tensorrt.nvidia_smi import DriverFacts
 from optimize.tensorrt.validate import Order, validate
-from tests.stand_in_tensorrt import engine_module
+from tests.stand_in_tensorrt import engine_module, plan_bytes
 from tests.tiny_bundle import BLUE, GREEN, RED, colour, png, write_bundle
 
 CLOCKS = Clocks(sm_mhz=1500, memory_mhz=5000)
@@ -344,7 +344,7 @@ def test_the_workbench_runs_the_engine_that_the_station_runs(
 
     monkeypatch.setattr(engines, "open_memory", open_memory)
     monkeypatch.setattr(workbench, "open_memory", open_memory)
-    monkeypatch.setattr(plan, "build_plan", lambda model, _timings: model.read_bytes())
+    monkeypatch.setattr(plan, "build_plan", lambda model, _timings: plan_bytes(model))
     words = ["validate", str(bundle), "--validation", str(parts), "--samples", "20"]
     assert main(words) == 0
     assert "host memory, compute capability 0.0" in capsys.readouterr().out
