@@ -27,6 +27,11 @@ from edge_runtime.mes.links import open_mirror, open_publisher
 from edge_runtime.mes.topics import Topics
 from edge_runtime.station import Station
 
+_DEADLINE_S = 1.0
+"""For what comes at a pace of its own. Parts go by two to twenty a second, so whoever takes them off the
+line still knows which part is meant; twenty times what a busy processor needs for one inference, so
+nothing is shed on a station that keeps up."""
+
 
 @contextmanager
 def open_station(
@@ -123,12 +128,20 @@ def open_station(
             drift=_open_drift(config, bundle, identity),
             max_batch=config.max_batch,
             max_wait_s=config.max_wait_ms / 1000,
+            deadline_s=_deadline_s(config),
             backlog_rate=config.mqtt_backlog_rate,
             replay=config.mqtt_replay,
             stop_when_full=config.journal_when_full == "stop",
             frame_limit=config.frames,
             observers=[_PutAway(camera)] if isinstance(camera, DropFolder) else [],
         )
+
+
+def _deadline_s(config: StationConfig) -> float | None:
+    """Seconds from a frame's arrival to its answer; None for whenever."""
+    if config.deadline_ms is None:
+        return None if parse_source(config.source).patient else _DEADLINE_S
+    return config.deadline_ms / 1000 or None
 
 
 def _open_drift(config: StationConfig, bundle: Bundle, identity: Identity) -> DriftLog:

@@ -115,6 +115,9 @@ class StationConfig(BaseModel):
     """Parts a day at most: sets how much evidence a change needs, so that false alarms stay rare."""
     frames: Annotated[int, Field(ge=1)] | None = None
     """Stop by itself after so many frames; by default never."""
+    deadline_ms: Annotated[float, Field(ge=0, le=3_600_000)] | None = None
+    """How soon a part has to be answered, milliseconds; 0 for whenever. By default 1000 where frames
+    come at a pace of their own, as from a camera, and whenever for folders and files."""
 
     def sha256(self) -> str:
         """Hash of the effective configuration, for the verdicts; without what a reload may change."""

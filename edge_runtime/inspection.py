@@ -96,6 +96,24 @@ def gate(frame: Frame, spec: InputSpec, measure: Measure | None = None) -> Gated
     )
 
 
+def answer_unseen(gated: GatedFrame, reason: str) -> Judgement:
+    """The answer for a frame that does not go to the engine: the gate's reason, else `reason`."""
+    decided, decided_at = time.monotonic(), datetime.now(UTC)
+    return Judgement(
+        frame=gated.frame,
+        pixels=gated.pixels,
+        decision=policy.not_inspected(gated.rejection or reason),
+        decided_at=decided_at,
+        decided=decided,
+        statistics=gated.statistics,
+        timings_ms=Timings(
+            wait=_milliseconds(decided - gated.frame.arrived - gated.preprocess_s),
+            preprocess=_milliseconds(gated.preprocess_s),
+            infer=0.0,
+        ),
+    )
+
+
 class Inspector:
     """Judges batches with one engine and one decision rule; used by one thread."""
 
