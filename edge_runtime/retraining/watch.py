@@ -69,7 +69,8 @@ class RetrainWatch:
         self._thread = threading.Thread(target=self._run, name="retrain", daemon=True)
 
     def start(self) -> None:
-        """Begin to look, the first time at once."""
+        """Look once, so that the state is known before anything else is said; then go on by itself."""
+        self.look(datetime.now(UTC))
         self._thread.start()
 
     def close(self) -> None:
@@ -93,9 +94,8 @@ class RetrainWatch:
         return state
 
     def _run(self) -> None:
-        while not self._stop.is_set():
+        while not self._stop.wait(self._every_s):
             self.look(datetime.now(UTC))
-            self._stop.wait(self._every_s)
 
     def _ask(
         self, rule: RuleName, words: str, report: DriftReport, now: datetime
