@@ -125,6 +125,10 @@ class Week:
             index
         )
 
+    def at_wear(self, index: int, day: float) -> SimulatedPart:
+        """Part i as it would look on another day: good, whatever was drawn for it."""
+        return _line(self.seed, self.size, 0.0, self.wear(day)).part(index)
+
 
 @lru_cache(maxsize=8)
 def _line(seed: int, size: int, defects: float, wear: Wear) -> SimulatedLine:

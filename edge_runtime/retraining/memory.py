@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from edge_runtime.errors import StateError
 from edge_runtime.retraining.triggers import Memory
+from edge_runtime.written_aside import written_aside
 
 _LOG = logging.getLogger(__name__)
 NAME = "retrain.json"
@@ -35,10 +36,5 @@ def read_memory(state_dir: Path, *, bundle: str, model_sha256: str) -> Memory:
 
 def write_memory(state_dir: Path, memory: Memory) -> None:
     """Keep it; raises StateError where the disk refuses, what was there before stays."""
-    file = state_dir / NAME
-    aside = file.with_name(f".{NAME}.part")
-    try:
+    with written_aside(state_dir / NAME, error=StateError) as aside:
         aside.write_text(memory.to_json(indent=2) + "\n", encoding="utf-8")
-        aside.replace(file)
-    except OSError as exc:
-        raise StateError(f"cannot write {file}: {exc.strerror or exc}") from exc

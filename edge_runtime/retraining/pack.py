@@ -6,7 +6,6 @@ listed in it with the reason. Any thread; one writer at a time.
 """
 
 import hashlib
-import os
 import shutil
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,6 +18,7 @@ from pydantic import ValidationError
 from edge_runtime.contracts.retrain import EvidencePack, RetrainRequest
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.errors import StateError, UsageError
+from edge_runtime.written_aside import written_aside
 
 EVIDENCE = "evidence"
 """The folder of the packs within the state folder."""
@@ -107,16 +107,12 @@ def open_pack(place: Path) -> EvidencePack:
 
 def zip_pack(folder: Path, target: Path) -> None:
     """The pack as one .zip file, its files below a folder of its name; raises StateError."""
-    aside = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        with zipfile.ZipFile(aside, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name in [PACK, *_names(folder)]:
-                archive.write(folder / name, f"{folder.name}/{name}")
-        aside.replace(target)
-    except OSError as exc:
-        raise StateError(f"cannot write {target}: {exc.strerror or exc}") from exc
-    finally:
-        aside.unlink(missing_ok=True)
+    with (
+        written_aside(target, error=StateError) as aside,
+        zipfile.ZipFile(aside, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
+        for name in [PACK, *_names(folder)]:
+            archive.write(folder / name, f"{folder.name}/{name}")
 
 
 @contextmanager

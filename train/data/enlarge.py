@@ -19,10 +19,10 @@ from edge_runtime.errors import UsageError
 from optimize.data.dataset import Dataset
 from optimize.data.manifest import Sample
 from optimize.data.samples import Samples, take
+from optimize.data.sealed import SEALED
 from train.data.freeze import merge_duplicates
 from train.data.frozen_split import (
     EXAM,
-    SEALED,
     TAUGHT,
     Enlargement,
     FrozenSplit,
