@@ -34,14 +34,15 @@ from edge_runtime.retraining.triggers import Triggers
 from edge_runtime.retraining.watch import RetrainWatch, Subject
 from edge_runtime.simulation.generations import DEFECTS, NO_DEFECT
 from edge_runtime.simulation.line import SimulatedLine, SimulatedPart
+from edge_runtime.simulation.seam import CROPS_PER_MODULE
 from edge_runtime.simulation.wear import Wear
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 """A Monday."""
 DAYS = 7.0
 STATION = StationId(line="L07", station="S3")
-LIMITS = Limits(warning_hours=24.0, alarm_hours=8.0, days=0, labels=0)
-"""The station's rules: a shift of alarm is enough."""
+LIMITS = Limits(warning_hours=48.0, alarm_hours=24.0, labels=0)
+"""The station's rules. Slower than a line's own would be: what comes within a day is one request."""
 _STEPS = 40
 """Wear is told apart in so many steps."""
 
@@ -73,10 +74,10 @@ class Event:
 
 
 EVENTS = (
-    Event(name="a bad batch", begins=0.9, ends=1.2, defects=0.65),
-    Event(name="a lamp ages", begins=1.6, ends=4.0, wear=Wear(lamp=0.35)),
-    Event(name="the lens gets dirty", begins=2.2, ends=4.0, wear=Wear(dirt=0.5)),
-    Event(name="a glossier alloy", begins=3.0, ends=3.0, wear=Wear(gloss=0.75), sudden=True),
+    Event(name="a bad batch", begins=0.8, ends=1.1, defects=0.65),
+    Event(name="a lamp ages", begins=1.4, ends=3.6, wear=Wear(lamp=0.35)),
+    Event(name="a glossier alloy", begins=2.0, ends=2.0, wear=Wear(gloss=0.75), sudden=True),
+    Event(name="the lens gets dirty", begins=2.3, ends=3.6, wear=Wear(dirt=0.5)),
 )
 
 
@@ -121,17 +122,19 @@ class Week:
         """Part i as it looks when it passes."""
         day = self.day(index)
         bad = [e.defects for e in self.events if e.defects and e.begins <= day < e.ends]
-        return _line(self.seed, self.size, bad[0] if bad else self.defects, self.wear(day)).part(
-            index
-        )
+        return self._line(bad[0] if bad else self.defects, day).part(index)
 
     def at_wear(self, index: int, day: float) -> SimulatedPart:
         """Part i as it would look on another day: good, whatever was drawn for it."""
-        return _line(self.seed, self.size, 0.0, self.wear(day)).part(index)
+        return self._line(0.0, day).part(index)
+
+    def _line(self, defects: float, day: float) -> SimulatedLine:
+        interval_s = CROPS_PER_MODULE * 86_400 / self.parts_per_day
+        return _line(self.seed, self.size, defects, self.wear(day), interval_s)
 
 
 @lru_cache(maxsize=8)
-def _line(seed: int, size: int, defects: float, wear: Wear) -> SimulatedLine:
+def _line(seed: int, size: int, defects: float, wear: Wear, interval_s: float) -> SimulatedLine:
     return SimulatedLine(
         "gen3",
         seed,
@@ -139,6 +142,7 @@ def _line(seed: int, size: int, defects: float, wear: Wear) -> SimulatedLine:
         class_shares=shares(defects),
         corrupt=0.0,
         mislabelled=0.0,
+        module_interval_s=interval_s,
         wear=wear,
     )
 
