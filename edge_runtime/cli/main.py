@@ -10,6 +10,7 @@ from edge_runtime.cli import (
     demo,
     doctor,
     install_service,
+    retrain,
     run,
     snapshot,
     tail,
@@ -36,7 +37,7 @@ PROGRAM = Program(
     name="edge-inspect",
     description="Inspect parts at a station of the line: frames in, verdicts at the MES.",
     epilog=_EPILOG,
-    commands=(run, check, doctor, cameras, snapshot, audit, tail, install_service, demo),
+    commands=(run, check, doctor, cameras, snapshot, audit, tail, retrain, install_service, demo),
 )
 
 

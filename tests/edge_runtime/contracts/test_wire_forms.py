@@ -12,6 +12,7 @@ from edge_runtime.contracts.drift import DriftLevel, DriftReport, MeasureReferen
 from edge_runtime.contracts.frame import Frame
 from edge_runtime.contracts.health import Health, Latency
 from edge_runtime.contracts.manifest import DecisionRule, InputSpec, ModelSpec, Thresholds
+from edge_runtime.contracts.retrain import RetrainRequest, RetrainState, RuleStanding
 from edge_runtime.contracts.schemas import schemas
 from edge_runtime.contracts.verdict import (
     DeliveryNote,
@@ -95,6 +96,36 @@ DRIFT = DriftReport(
         ),
     ),
 )
+RETRAIN = RetrainState(
+    boot_id=VERDICT.boot_id,
+    site="voltforge",
+    line="L07",
+    station="S3",
+    at=VERDICT.captured_at,
+    bundle="weld-seam/1.0.0",
+    requests=(
+        RetrainRequest(
+            id="20260115T083000Z-drift",
+            at=VERDICT.captured_at,
+            rule="drift",
+            words="drift alarm: frames are 600 K colder (bluer) than in training",
+            bundle="weld-seam/1.0.0",
+            model_sha256=VERDICT.model_sha256,
+            source_sha256="c" * 64,
+            level=DriftLevel.ALARM,
+            evidence="20260115T083000Z-drift",
+        ),
+    ),
+    rules=(
+        RuleStanding(
+            rule="drift",
+            words="pictures drift: warning for 24 h or alarm for 1 h",
+            standing="requested",
+            since=VERDICT.captured_at,
+        ),
+        RuleStanding(rule="calendar", words="switched off", standing="off", since=None),
+    ),
+)
 MODEL = ModelSpec(
     labels=("no_defect", "micro_crack"),
     input=InputSpec(),
@@ -105,7 +136,13 @@ MODEL = ModelSpec(
 
 @pytest.mark.parametrize(
     ("name", "contract"),
-    [("verdict", VERDICT), ("health", HEALTH), ("drift", DRIFT), ("model-spec", MODEL)],
+    [
+        ("verdict", VERDICT),
+        ("health", HEALTH),
+        ("drift", DRIFT),
+        ("retrain", RETRAIN),
+        ("model-spec", MODEL),
+    ],
 )
 def test_the_wire_form_is_the_golden_one_and_reads_back(name: str, contract: Contract) -> None:
     golden = (GOLDEN / f"{name}.json").read_text(encoding="utf-8")
