@@ -5,9 +5,10 @@ away, and a batch the engine fails on, are answered `not_inspected`: never silen
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import repeat
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -18,7 +19,7 @@ from edge_runtime.contracts.manifest import InputSpec, ModelSpec
 from edge_runtime.contracts.verdict import Timings, Verdict
 from edge_runtime.drift.statistics import FrameStatistics
 from edge_runtime.engines.base import InferenceEngine
-from edge_runtime.errors import EngineError
+from edge_runtime.errors import EngineError, first_line
 from edge_runtime.policy import Decision
 from edge_runtime.quality import Admitted, admit
 
@@ -124,12 +125,17 @@ class Inspector:
 
     def _decide(self, batch: Sequence[GatedFrame]) -> list[Decision]:
         visible = [gated.pixels for gated in batch if gated.pixels is not None]
-        try:
-            judged = iter(self._infer(visible))
-            self.problem = None
-        except EngineError as exc:
-            self.problem = str(exc)
-            judged = iter([policy.not_inspected(f"engine: {exc}")] * len(visible))
+        judged: Iterator[Decision] = iter(())
+        if visible:
+            try:
+                judged = iter(self._infer(visible))
+                self.problem = None
+            except EngineError as exc:
+                self.problem = str(exc)
+            except Exception as exc:  # noqa: BLE001 - supervision edge: no frame goes unanswered
+                self.problem = f"{type(exc).__name__}: {first_line(exc)}"
+            if self.problem is not None:
+                judged = repeat(policy.not_inspected(f"engine: {self.problem}"))
         return [
             policy.not_inspected(gated.rejection or "rejected")
             if gated.pixels is None
@@ -138,8 +144,6 @@ class Inspector:
         ]
 
     def _infer(self, visible: Sequence[Pixels]) -> list[Decision]:
-        if not visible:
-            return []
         logits = self._engine.infer(np.stack(visible))
         rows = policy.probabilities(logits, self._model.decision.temperature)
         return [policy.decide(row, self._model) for row in rows]
