@@ -3,9 +3,9 @@
 Owns the decision whether a frame can be inspected at all. Values in, values out; no clock, no counters,
 any thread. Every rejection becomes a verdict `not_inspected` with the reason, never silence.
 
-A reason begins with a code that does not change (`unreadable`, `undecodable`, `memory`, `tiny`, `blank`),
-then a colon and what was seen. Focus, exposure and occlusion are not judged here: their limits must come from
-training data.
+A reason begins with a code that does not change (`unreadable`, `undecodable`, `memory`, `tiny`,
+`blank`), then a colon and what was seen. Focus, exposure and occlusion are not judged here: their limits
+must come from training data.
 """
 
 from dataclasses import dataclass
