@@ -16,10 +16,13 @@ from edge_runtime.cameras.sources import parse_source
 from edge_runtime.capture.camera import open_camera
 from edge_runtime.config import StationConfig
 from edge_runtime.contracts.drift import DriftReport
+from edge_runtime.contracts.manifest import Variant
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.drift.log import DriftLog
 from edge_runtime.drift.monitor import Monitor
+from edge_runtime.engines.base import InferenceEngine
 from edge_runtime.engines.catalogue import open_engine, target
+from edge_runtime.engines.recovering import RecoveringEngine
 from edge_runtime.health import HealthLog
 from edge_runtime.identity import Identity
 from edge_runtime.inspection import Answered, Inspector
@@ -61,18 +64,8 @@ def open_station(
         variant = bundle.variant(config.variant, target(config.engine))
         with building():
             engine = resources.enter_context(
-                closing(
-                    open_engine(
-                        config.engine,
-                        bundle.model_file(variant),
-                        model,
-                        config.threads,
-                        bundle.plans(variant),
-                    )
-                )
+                closing(RecoveringEngine(lambda: _open_engine(config, bundle, variant), model))
             )
-            if config.engine != "null":
-                bundle.replay(engine, variant)
         retention = Retention(
             keep_s=config.journal_days * 86_400.0,
             keep_bytes=config.journal_mb * 1_000_000,
@@ -155,6 +148,24 @@ def _deadline_s(config: StationConfig) -> float | None:
     if config.deadline_ms is None:
         return None if parse_source(config.source).patient else _DEADLINE_S
     return config.deadline_ms / 1000 or None
+
+
+def _open_engine(config: StationConfig, bundle: Bundle, variant: Variant) -> InferenceEngine:
+    """The engine, once it has answered the golden frames as recorded."""
+    engine = open_engine(
+        config.engine,
+        bundle.model_file(variant),
+        bundle.manifest.model,
+        config.threads,
+        bundle.plans(variant),
+    )
+    try:
+        if config.engine != "null":
+            bundle.replay(engine, variant)
+    except BaseException:
+        engine.close()
+        raise
+    return engine
 
 
 def _open_drift(config: StationConfig, bundle: Bundle, identity: Identity) -> DriftLog:

@@ -5,9 +5,10 @@ away, and a batch the engine fails on, are answered `not_inspected`: never silen
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import repeat
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -19,7 +20,7 @@ from edge_runtime.contracts.manifest import InputSpec, ModelSpec
 from edge_runtime.contracts.verdict import Timings, Verdict
 from edge_runtime.drift.statistics import FrameStatistics
 from edge_runtime.engines.base import InferenceEngine
-from edge_runtime.errors import EngineError
+from edge_runtime.errors import EngineError, first_line
 from edge_runtime.policy import Decision
 from edge_runtime.quality import Admitted, admit
 
@@ -103,6 +104,7 @@ def answer_unseen(gated: GatedFrame, reason: str) -> Judgement:
         frame=gated.frame,
         pixels=gated.pixels,
         decision=policy.not_inspected(gated.rejection or reason),
+        features=None,
         decided_at=decided_at,
         decided=decided,
         statistics=gated.statistics,
@@ -149,12 +151,17 @@ class Inspector:
 
     def _decide(self, batch: Sequence[GatedFrame]) -> list[_Judged]:
         visible = [gated.pixels for gated in batch if gated.pixels is not None]
-        try:
-            judged = iter(self._infer(visible))
-            self.problem = None
-        except EngineError as exc:
-            self.problem = str(exc)
-            judged = iter([(policy.not_inspected(f"engine: {exc}"), None)] * len(visible))
+        judged: Iterator[_Judged] = iter(())
+        if visible:
+            try:
+                judged = iter(self._infer(visible))
+                self.problem = None
+            except EngineError as exc:
+                self.problem = str(exc)
+            except Exception as exc:  # noqa: BLE001 - supervision edge: no frame goes unanswered
+                self.problem = f"{type(exc).__name__}: {first_line(exc)}"
+            if self.problem is not None:
+                judged = repeat((policy.not_inspected(f"engine: {self.problem}"), None))
         return [
             (policy.not_inspected(gated.rejection or "rejected"), None)
             if gated.pixels is None
@@ -163,8 +170,6 @@ class Inspector:
         ]
 
     def _infer(self, visible: Sequence[Pixels]) -> list[_Judged]:
-        if not visible:
-            return []
         answer = self._engine.infer(np.stack(visible))
         rows = policy.probabilities(answer.logits, self._model.decision.temperature)
         features = [None] * len(rows) if answer.features is None else answer.features

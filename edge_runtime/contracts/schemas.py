@@ -9,6 +9,7 @@ from edge_runtime.contracts.drift import DriftReference, DriftReport
 from edge_runtime.contracts.health import Health
 from edge_runtime.contracts.journal import JournalHead
 from edge_runtime.contracts.manifest import BundleManifest, ModelSpec
+from edge_runtime.contracts.recording import RecordedFrame, RecordingHeader
 from edge_runtime.contracts.replay import ReplayAnswer, ReplayRequest
 from edge_runtime.contracts.retrain import EvidencePack, RetrainState
 from edge_runtime.contracts.verdict import VerdictMessage
@@ -23,6 +24,8 @@ PUBLISHED: dict[str, type[Contract]] = {
     "evidence": EvidencePack,
     "replay-request": ReplayRequest,
     "replay-answer": ReplayAnswer,
+    "recording": RecordingHeader,
+    "recorded-frame": RecordedFrame,
     "bundle": BundleManifest,
     "model-spec": ModelSpec,
 }
