@@ -153,7 +153,16 @@ class Recording:
             raise CameraError(f"{path} cannot be read: {exc.strerror or exc}") from exc
 
     def image(self, frame: RecordedFrame) -> bytes | Pixels | Unreadable:
-        """What the source gave, in the form that it gave; `Unreadable` too where the file is damaged."""
+        """What the source gave, in the form that it gave.
+
+        `Unreadable` too where the file is damaged, or memory is too short for it.
+        """
+        try:
+            return self._image(frame)
+        except MemoryError:
+            return Unreadable("no memory to read it")
+
+    def _image(self, frame: RecordedFrame) -> bytes | Pixels | Unreadable:
         if frame.file is None:
             return Unreadable(frame.reason or "no picture was recorded")
         try:
