@@ -20,12 +20,13 @@ from edge_runtime.contracts.manifest import Variant
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.drift.log import DriftLog
 from edge_runtime.drift.monitor import Monitor
+from edge_runtime.drift_history.recorder import HistoryRecorder, Watched
 from edge_runtime.engines.base import InferenceEngine
 from edge_runtime.engines.catalogue import open_engine, target
 from edge_runtime.engines.recovering import RecoveringEngine
 from edge_runtime.health import HealthLog
 from edge_runtime.identity import Identity
-from edge_runtime.inspection import Answered, Inspector
+from edge_runtime.inspection import Answered, Inspector, Observer
 from edge_runtime.journal.journal import Journal, Retention
 from edge_runtime.mes.credentials import read_credentials
 from edge_runtime.mes.links import open_mirror, open_publisher
@@ -108,7 +109,19 @@ def open_station(
             product_id=config.product_id,
             external_recipe_id=config.external_recipe_id,
         )
+        health = HealthLog(
+            boot_id=identity.boot_id,
+            site=config.site,
+            station=station_id,
+            bundle=bundle.title,
+            engine=engine.name,
+            batch_wait_s=config.max_wait_ms / 1000,
+        )
         drift = _open_drift(config, bundle, identity)
+        observers: list[Observer] = [_PutAway(camera)] if isinstance(camera, DropFolder) else []
+        if config.drift_watch:
+            history = _open_history(config, bundle, drift, health)
+            observers.append(resources.enter_context(closing(history)))
         if config.retrain_watch:
             publish = partial(publisher.set_state, topics.retrain)
             watch = _open_retraining(config, bundle, identity, drift, publish)
@@ -123,14 +136,7 @@ def open_station(
             publisher=publisher,
             mirror=mirror,
             topics=topics,
-            health=HealthLog(
-                boot_id=identity.boot_id,
-                site=config.site,
-                station=station_id,
-                bundle=bundle.title,
-                engine=engine.name,
-                batch_wait_s=config.max_wait_ms / 1000,
-            ),
+            health=health,
             drift=drift,
             max_batch=config.max_batch,
             max_wait_s=config.max_wait_ms / 1000,
@@ -139,7 +145,7 @@ def open_station(
             replay=config.mqtt_replay,
             stop_when_full=config.journal_when_full == "stop",
             frame_limit=config.frames,
-            observers=[_PutAway(camera)] if isinstance(camera, DropFolder) else [],
+            observers=observers,
         )
 
 
@@ -238,6 +244,23 @@ def _attachments(
         name="reference.json",
         content=reference if DRIFT in bundle.manifest.files else None,
         reason="the bundle has no drift reference",
+    )
+
+
+def _open_history(
+    config: StationConfig, bundle: Bundle, drift: DriftLog, health: HealthLog
+) -> HistoryRecorder:
+    return HistoryRecorder(
+        config.state_dir,
+        Watched(
+            bundle=bundle.title,
+            model=bundle.manifest.model,
+            reference=bundle.drift_reference(),
+            golden=[(each.label, bundle.path / each.file) for each in bundle.manifest.golden],
+        ),
+        drift.snapshot,
+        on_lost=health.history_lost,
+        on_problem=lambda problem: health.set_problem("drift history", problem),
     )
 
 

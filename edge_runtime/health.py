@@ -51,6 +51,7 @@ class HealthLog:
         self._verdicts: Counter[Outcome] = Counter()
         self._acknowledged = 0
         self._shed = 0
+        self._history_lost = 0
         self._arrived: dict[int, float] = {}
         self._latencies_s: deque[float] = deque(maxlen=_RECENT)
         self._problems: dict[str, str] = {}
@@ -149,6 +150,11 @@ class HealthLog:
                 self._latencies_s.append(now - arrived)
                 self._stopwatches["acknowledge"].count(now - arrived)
 
+    def history_lost(self) -> None:
+        """A minute of the drift history was not kept."""
+        with self._lock:
+            self._history_lost += 1
+
     def set_problem(self, part: str, problem: str | None) -> None:
         """What is wrong with one part of the station at present; None when it is well again."""
         with self._lock:
@@ -207,6 +213,7 @@ class HealthLog:
                 connections=connections,
                 camera_restarts=camera_restarts,
                 frames_lost=frames_lost,
+                history_lost=self._history_lost,
                 latency=latency,
                 problem="; ".join(self._problems.values()) or None,
             )

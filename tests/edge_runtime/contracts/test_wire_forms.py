@@ -96,6 +96,7 @@ DRIFT = DriftReport(
             "38% of parts outside the usual range",
         ),
     ),
+    effects={"brightness": 0.1, "colour": -2.2},
 )
 RETRAIN = RetrainState(
     boot_id=VERDICT.boot_id,
