@@ -20,11 +20,15 @@ from edge_runtime.drift.monitor import Monitor
 from edge_runtime.engines.catalogue import open_engine, target
 from edge_runtime.health import HealthLog
 from edge_runtime.identity import Identity
-from edge_runtime.inspection import Answered, Inspector
+from edge_runtime.inspection import Answered, Inspector, Observer
 from edge_runtime.journal.journal import Journal, Retention
 from edge_runtime.mes.credentials import read_credentials
 from edge_runtime.mes.links import open_mirror, open_publisher
 from edge_runtime.mes.topics import Topics
+from edge_runtime.samples.collection import Collection
+from edge_runtime.samples.folder import SAMPLES, Folder
+from edge_runtime.samples.keeper import SampleKeeper
+from edge_runtime.samples.rules import Rules
 from edge_runtime.station import Station
 
 
@@ -103,6 +107,19 @@ def open_station(
             product_id=config.product_id,
             external_recipe_id=config.external_recipe_id,
         )
+        health = HealthLog(
+            boot_id=identity.boot_id,
+            site=config.site,
+            station=station_id,
+            bundle=bundle.title,
+            engine=engine.name,
+            batch_wait_s=config.max_wait_ms / 1000,
+        )
+        drift = _open_drift(config, bundle, identity)
+        observers: list[Observer] = [_PutAway(camera)] if isinstance(camera, DropFolder) else []
+        if config.samples_mb:
+            keeper = _sample_keeper(config, bundle, drift, health)
+            observers.append(resources.enter_context(keeper))
         yield Station(
             identity=identity,
             model=model,
@@ -112,22 +129,15 @@ def open_station(
             publisher=publisher,
             mirror=mirror,
             topics=topics,
-            health=HealthLog(
-                boot_id=identity.boot_id,
-                site=config.site,
-                station=station_id,
-                bundle=bundle.title,
-                engine=engine.name,
-                batch_wait_s=config.max_wait_ms / 1000,
-            ),
-            drift=_open_drift(config, bundle, identity),
+            health=health,
+            drift=drift,
             max_batch=config.max_batch,
             max_wait_s=config.max_wait_ms / 1000,
             backlog_rate=config.mqtt_backlog_rate,
             replay=config.mqtt_replay,
             stop_when_full=config.journal_when_full == "stop",
             frame_limit=config.frames,
-            observers=[_PutAway(camera)] if isinstance(camera, DropFolder) else [],
+            observers=observers,
         )
 
 
@@ -146,6 +156,21 @@ def _open_drift(config: StationConfig, bundle: Bundle, identity: Identity) -> Dr
         if reference is None
         else Monitor(reference, parts_per_day=config.drift_parts_per_day),
         instead=instead,
+    )
+
+
+def _sample_keeper(
+    config: StationConfig, bundle: Bundle, drift: DriftLog, health: HealthLog
+) -> SampleKeeper:
+    return SampleKeeper(
+        Collection(
+            Folder(config.state_dir / SAMPLES),
+            quota=config.samples_mb * 1_000_000,
+            generation=config.samples_generation,
+        ),
+        Rules(bundle.manifest.model, bundle.drift_reference()),
+        drift=drift.snapshot,
+        tell=health.samples_stand,
     )
 
 

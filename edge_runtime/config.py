@@ -115,6 +115,10 @@ class StationConfig(BaseModel):
     """Parts a day at most: sets how much evidence a change needs, so that false alarms stay rare."""
     frames: Annotated[int, Field(ge=1)] | None = None
     """Stop by itself after so many frames; by default never."""
+    samples_mb: Annotated[int, Field(ge=0, le=10_000_000)] = 1_000
+    """Disk space for samples that people look at later, megabytes (10^6 bytes); 0 keeps none."""
+    samples_generation: Annotated[str, Field(max_length=64), AfterValidator(_printable)] = ""
+    """Generation of the sensor that is written into samples, such as `gen3`."""
 
     def sha256(self) -> str:
         """Hash of the effective configuration, for the verdicts; without what a reload may change."""

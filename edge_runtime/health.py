@@ -52,6 +52,7 @@ class HealthLog:
         self._acknowledged = 0
         self._arrived: dict[int, float] = {}
         self._latencies_s: deque[float] = deque(maxlen=_RECENT)
+        self._samples = self._samples_lost = 0
         self._problems: dict[str, str] = {}
         self._stopwatches = {stage: Stopwatch() for stage in STAGES}
         self._progress = Progress(time.monotonic(), batch_wait_s=batch_wait_s)
@@ -133,6 +134,12 @@ class HealthLog:
                 self._latencies_s.append(now - arrived)
                 self._stopwatches["acknowledge"].count(now - arrived)
 
+    def samples_stand(self, kept: int, lost: int, problem: str | None) -> None:
+        """How many samples are kept, how many were lost so far, and what is wrong with them."""
+        with self._lock:
+            self._samples, self._samples_lost = kept, lost
+        self.set_problem("samples", problem)
+
     def set_problem(self, part: str, problem: str | None) -> None:
         """What is wrong with one part of the station at present; None when it is well again."""
         with self._lock:
@@ -190,6 +197,8 @@ class HealthLog:
                 connections=connections,
                 camera_restarts=camera_restarts,
                 frames_lost=frames_lost,
+                samples=self._samples,
+                samples_lost=self._samples_lost,
                 latency=latency,
                 problem="; ".join(self._problems.values()) or None,
             )

@@ -54,6 +54,10 @@ class Health(Contract):
     """How often the camera's process was started anew because it hung, ended or gave nothing usable."""
     frames_lost: Count = 0
     """Frames that the camera gave and the station could not take in; they have no verdict."""
+    samples: Count = 0
+    """Samples that are kept on the station's disk."""
+    samples_lost: Count = 0
+    """Parts that were to be kept as samples and were not: the queue was full, or the disk refused."""
     latency: Latency | None
     problem: str | None
     """What is wrong at present, in one line; null when nothing is."""

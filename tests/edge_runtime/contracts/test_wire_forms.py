@@ -12,6 +12,7 @@ from edge_runtime.contracts.drift import DriftLevel, DriftReport, MeasureReferen
 from edge_runtime.contracts.frame import Frame
 from edge_runtime.contracts.health import Health, Latency
 from edge_runtime.contracts.manifest import DecisionRule, InputSpec, ModelSpec, Thresholds
+from edge_runtime.contracts.sample import Claim, DriftThen, KeptFrame, Reason, Sample
 from edge_runtime.contracts.schemas import schemas
 from edge_runtime.contracts.verdict import (
     DeliveryNote,
@@ -95,6 +96,27 @@ DRIFT = DriftReport(
         ),
     ),
 )
+SAMPLE = Sample(
+    name="000000001042-0b7c1f62",
+    kept_at=VERDICT.captured_at,
+    claims=(Claim(reason=Reason.RANDOM), Claim(reason=Reason.NEAR_THRESHOLD, kind="micro_crack")),
+    lot=0.003,
+    generation="gen3",
+    drift=DriftThen(level=DriftLevel.ALARM, moved=("colour",)),
+    look="",
+    frames=(
+        KeptFrame(
+            file="000000001042-0b7c1f62-0.jpg",
+            sha256="c" * 64,
+            bytes=18_342,
+            as_it_came=True,
+            label="micro_crack",
+            rejection=None,
+            statistics={"brightness": 96.5, "colour": 131.0},
+        ),
+    ),
+    verdict=Verdict.model_validate(VERDICT.model_dump(exclude={"delivery"}, by_alias=True)),
+)
 MODEL = ModelSpec(
     labels=("no_defect", "micro_crack"),
     input=InputSpec(),
@@ -105,7 +127,13 @@ MODEL = ModelSpec(
 
 @pytest.mark.parametrize(
     ("name", "contract"),
-    [("verdict", VERDICT), ("health", HEALTH), ("drift", DRIFT), ("model-spec", MODEL)],
+    [
+        ("verdict", VERDICT),
+        ("health", HEALTH),
+        ("drift", DRIFT),
+        ("sample", SAMPLE),
+        ("model-spec", MODEL),
+    ],
 )
 def test_the_wire_form_is_the_golden_one_and_reads_back(name: str, contract: Contract) -> None:
     golden = (GOLDEN / f"{name}.json").read_text(encoding="utf-8")
