@@ -11,6 +11,7 @@ from edge_runtime.cli import (
     doctor,
     install_service,
     run,
+    samples,
     snapshot,
     tail,
 )
@@ -36,7 +37,7 @@ PROGRAM = Program(
     name="edge-inspect",
     description="Inspect parts at a station of the line: frames in, verdicts at the MES.",
     epilog=_EPILOG,
-    commands=(run, check, doctor, cameras, snapshot, audit, tail, install_service, demo),
+    commands=(run, check, doctor, cameras, snapshot, audit, tail, samples, install_service, demo),
 )
 
 

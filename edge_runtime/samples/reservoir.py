@@ -74,6 +74,10 @@ class Reservoir:
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
 
+    def claims(self, name: str) -> tuple[Claim, ...]:
+        """For what a sample is kept; raises KeyError."""
+        return self._entries[name].claims
+
     def wants(self, rank: float, claims: Iterable[Claim]) -> tuple[Claim, ...]:
         """The claims with which a sample of that rank has a chance; before it is worth any work.
 
