@@ -8,9 +8,10 @@ import base64
 import itertools
 import json
 import os
+import select
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ class Tab:
     def __init__(self, to: int, answers: int, downloads: Path) -> None:
         self.complaints: list[str] = []
         """All that the page's console said, and what the page's policy refused."""
+        self.asked: list[str] = []
+        """The dialogs that the page opened; each was answered with yes."""
         self.downloads = downloads
         self._to = to
         self._answers = answers
@@ -61,9 +64,9 @@ class Tab:
             self._ask("Input.dispatchKeyEvent", type="keyUp", **about)
 
     def downloaded(self, name: str) -> str:
-        """The text of a file that the page saves."""
+        """The text of a file, not an empty one, that the page saves."""
         file = self.downloads / name
-        assert eventually(file.is_file)
+        assert eventually(lambda: file.is_file() and file.stat().st_size)
         return file.read_text(encoding="utf-8")
 
     def picture(self, file: Path, width: int, height: int) -> None:
@@ -73,22 +76,28 @@ class Tab:
         file.write_bytes(base64.b64decode(self._ask("Page.captureScreenshot")["data"]))
 
     def _ask(self, method: str, **parameters: object) -> Any:
-        number = next(self._numbers)
-        message: dict[str, object] = {"id": number, "method": method, "params": parameters}
-        if self._session is not None and not method.startswith("Browser."):
-            message["sessionId"] = self._session
-        os.write(self._to, json.dumps(message).encode() + b"\0")
+        number = self._send(method, parameters)
         deadline = time.monotonic() + _ANSWER_WITHIN_S
         while time.monotonic() < deadline:
-            answer = self._next()
+            answer = self._next(deadline)
             if answer.get("id") == number:
                 assert "error" not in answer, answer
                 return answer["result"]
             self._note(answer)
         raise AssertionError(f"no answer to {method}")
 
-    def _next(self) -> dict[str, Any]:
+    def _send(self, method: str, parameters: Mapping[str, object]) -> int:
+        number = next(self._numbers)
+        message: dict[str, object] = {"id": number, "method": method, "params": parameters}
+        if self._session is not None and not method.startswith("Browser."):
+            message["sessionId"] = self._session
+        os.write(self._to, json.dumps(message).encode() + b"\0")
+        return number
+
+    def _next(self, deadline: float) -> dict[str, Any]:
         while b"\0" not in self._pending:
+            wait_s = max(0.0, deadline - time.monotonic())
+            assert select.select([self._answers], [], [], wait_s)[0], "the browser says nothing"
             more = os.read(self._answers, 1 << 20)
             assert more, "the browser has gone"
             self._pending += more
@@ -100,13 +109,16 @@ class Tab:
         match event.get("method"):
             case "Log.entryAdded":
                 self.complaints.append(event["params"]["entry"]["text"])
+            case "Page.javascriptDialogOpening":
+                self.asked.append(event["params"]["type"])
+                self._send("Page.handleJavaScriptDialog", {"accept": True})
             case "Runtime.consoleAPICalled" | "Runtime.exceptionThrown":
                 self.complaints.append(json.dumps(event["params"]))
 
 
 @contextmanager
 def tab(folder: Path) -> Iterator[Tab]:
-    """A browser with one tab; it saves into `folder / "downloads"` and reaches nothing on any network."""
+    """A browser with one tab; it saves into `folder / "downloads"` and reaches no network."""
     assert CHROMIUM is not None
     downloads = folder / "downloads"
     downloads.mkdir()

@@ -3,7 +3,7 @@
 Owns the order in which files change, so that a kill at any moment leaves whole samples, no more bytes
 than the quota, and random samples whose probability is known. When the disk refuses in the middle, what
 is there is read anew before anything else is decided. Used by one thread (`keeper` has it); every method
-raises OSError for whatever the disk refuses.
+raises OSError or StateError for whatever the disk refuses.
 """
 
 import hashlib
@@ -23,6 +23,7 @@ from edge_runtime.contracts.sample import (
     Reason,
     Sample,
 )
+from edge_runtime.errors import DiskFullError
 from edge_runtime.image_header import Undecodable, read_header
 from edge_runtime.inspection import Answered, Judgement
 from edge_runtime.samples.folder import Folder, bytes_on_disk
@@ -112,7 +113,7 @@ class Collection:
         if not wanted:
             return
         if self._folder.free_bytes() < self._least_free:
-            raise OSError(f"the disk has less than {self._least_free // 1_000_000} MB left")
+            raise DiskFullError(f"the disk has less than {self._least_free // 1_000_000} MB left")
         name = f"{part.verdict.seq:012d}-{part.verdict.boot_id[:8]}"
         files = [_file(view.frame) for view in views]
         sample = Sample(

@@ -14,18 +14,19 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from edge_runtime.contracts.sample import RandomShare, Sample
+from edge_runtime.errors import StateError
+from edge_runtime.written_aside import written_aside
 
 SAMPLES = "samples"
 """Below a station's state folder."""
 _RANDOM = "random.json"
 _JSON = ".json"
-_ASIDE = ".part"
 _BLOCK = 4096
 """Bytes that a file takes up on a disk at least, and in steps of."""
 
 
 class Folder:
-    """The samples of one station; raises OSError for whatever the disk refuses."""
+    """The samples of one station; raises OSError or StateError for whatever the disk refuses."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -99,7 +100,7 @@ class Folder:
             for data, frame in zip(frames, sample.frames, strict=True):
                 (self.path / frame.file).write_bytes(data)
             self._replace(f"{sample.name}{_JSON}", sample.to_json())
-        except OSError:
+        except (OSError, StateError):
             self._remove(sample)
             raise
 
@@ -134,13 +135,8 @@ class Folder:
             (self.path / name).unlink(missing_ok=True)
 
     def _replace(self, name: str, text: str) -> None:
-        aside = self.path / f".{name}{_ASIDE}"
-        try:
+        with written_aside(self.path / name, error=StateError) as aside:
             aside.write_text(text, encoding="utf-8")
-            os.replace(aside, self.path / name)  # noqa: PTH105 - as everywhere: written aside, then renamed
-        except OSError:
-            aside.unlink(missing_ok=True)
-            raise
 
     def _files(self) -> Iterator[Path]:
         if self.path.is_dir():

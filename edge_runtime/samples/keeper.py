@@ -17,6 +17,7 @@ from typing import Self
 
 from edge_runtime.contracts.drift import DriftLevel, DriftReport
 from edge_runtime.contracts.sample import Claim, DriftThen, Reason
+from edge_runtime.errors import StateError
 from edge_runtime.inspection import Answered
 from edge_runtime.samples.collection import Collection
 from edge_runtime.samples.rules import Rules
@@ -162,6 +163,8 @@ class SampleKeeper:
         problem = None
         try:
             act()
+        except StateError as exc:
+            problem = f"no samples are kept: {exc}"
         except OSError as exc:
             problem = f"no samples are kept: {exc.strerror or exc}"
         except Exception as exc:  # noqa: BLE001 - supervision edge: a fault here must not end the station

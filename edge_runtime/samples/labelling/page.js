@@ -77,12 +77,9 @@ function save() {
 
 function show(frame) {
   current = frame;
-  $("heat").hidden = true;
   for (const button of $("strip").querySelectorAll("[aria-current]")) button.removeAttribute("aria-current");
   if (!frame) return;
-  $("frame").src = frame.picture;
-  $("frame").alt = `Part ${frame.part}, ${frame.said}`;
-  if (frame.heat) $("heat").src = frame.heat;
+  $("place").replaceChildren(picture(frame.picture, `Part ${frame.part}, ${frame.said}`));
   $("heat-key").hidden = !frame.heat;
   $("said").textContent = frame.said;
   $("why").textContent = `Kept as ${frame.reasons.join(", ").replaceAll("_", " ")}.`;
@@ -108,11 +105,9 @@ function list() {
   shown = frames.filter((frame) => (!reason || frame.reasons.includes(reason))
     && !($("open").checked && given.has(frame.path)));
   $("strip").replaceChildren(...shown.map((frame) => {
-    const picture = make("img", "");
-    Object.assign(picture, {src: frame.picture, alt: "", loading: "lazy"});
     const place = make("button", "");
     place.type = "button";
-    place.append(picture, make("span", frame.said), make("span", "", "given"));
+    place.append(picture(frame.picture, ""), make("span", frame.said), make("span", "", "given"));
     place.addEventListener("click", () => show(frame));
     const item = make("li", "");
     item.dataset.path = frame.path;
@@ -122,6 +117,18 @@ function list() {
   shown.forEach(dress);
   $("none").hidden = shown.length > 0;
   show(shown.includes(current) ? current : shown[0]);
+}
+
+function picture(address, alt, kind = "") {
+  const element = make("img", "", kind);
+  Object.assign(element, {alt, loading: "lazy", src: address});
+  return element;
+}
+
+function lookWhere() {
+  const over = $("place").querySelector(".heat");
+  if (over) over.remove();
+  else $("place").append(picture(current.heat, "Where the model looked", "heat"));
 }
 
 function placeOf(frame) {
@@ -178,7 +185,7 @@ addEventListener("keydown", (event) => {
     const place = shown.indexOf(current) + (key === "arrowleft" ? -1 : 1);
     if (shown[place]) show(shown[place]);
   } else if (key === "h" && current?.heat) {
-    $("heat").hidden = !$("heat").hidden;
+    lookWhere();
   } else if (key === "u") {
     undo();
   } else if (key === "s" && given.size) {

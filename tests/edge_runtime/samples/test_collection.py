@@ -16,6 +16,7 @@ import pytest
 from edge_runtime.contracts.sample import Claim, Reason
 from edge_runtime.contracts.verdict import Outcome
 from edge_runtime.decoding import decode
+from edge_runtime.errors import DiskFullError, StateError
 from edge_runtime.samples.collection import Collection
 from edge_runtime.samples.folder import Folder
 from edge_runtime.samples.reservoir import Reservoir
@@ -200,14 +201,14 @@ def test_a_label_that_came_back_is_remembered_and_claims_where_it_disagrees(
     }
 
 
-# --- a disk that refuses ---------------------------------------------------------------------------------
+# --- a disk that refuses --------------------------------------------------------------------------
 
 
 def test_with_little_left_on_the_disk_nothing_is_kept_and_it_is_said(
     folder: Folder, collect: Callable[..., Collection]
 ) -> None:
     collection = collect(least_free=10**18)
-    with pytest.raises(OSError, match=r"the disk has less than \d+ MB left"):
+    with pytest.raises(DiskFullError, match=r"the disk has less than \d+ MB left"):
         collection.keep(part(1), [REVIEW], None)
     assert folder.names() == frozenset()
 
@@ -231,7 +232,7 @@ def test_a_write_that_fails_half_way_leaves_nothing_and_the_next_one_works(
         for seq in range(100, 140):
             try:
                 collection.keep(part(seq, image=jpeg(seq)), [REVIEW], None)
-            except OSError:
+            except StateError:
                 refused += 1
     assert refused == 40
     files = {file.name for file in folder.path.iterdir()}
@@ -250,7 +251,7 @@ def belonging(folder: Folder) -> set[str]:
     return found
 
 
-# --- kill -9 ---------------------------------------------------------------------------------------------
+# --- kill -9 --------------------------------------------------------------------------------------
 
 _WRITER = """
 import sys
@@ -281,7 +282,7 @@ def test_kills_leave_whole_samples_and_the_next_run_sweeps_the_rest(
         words = [sys.executable, "-c", program, str(folder.path), str(1 + 100_000 * run)]
         with subprocess.Popen(words, env={**os.environ, "PYTHONPATH": "."}) as writer:
             try:
-                assert eventually(lambda: len(folder.names() - before) >= 3, 30.0)
+                assert eventually(lambda before=before: len(folder.names() - before) >= 3, 30.0)
             finally:
                 writer.send_signal(signal.SIGKILL)
         for sample in folder.samples():

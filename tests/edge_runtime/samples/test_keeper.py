@@ -101,7 +101,7 @@ def test_a_disk_that_hangs_costs_samples_and_not_the_stations_time(
     monkeypatch.setattr(Folder, "write", hang)
     with keeping(folder, told) as keeper:
         keeper.observe(review(1))
-        assert eventually(lambda: keeper._queue.empty())
+        assert eventually(keeper._queue.empty)
         for seq in range(2, 2 + QUEUE + 5):
             keeper.observe(review(seq))  # would wait for a minute if it waited at all
         assert not answers.is_set()

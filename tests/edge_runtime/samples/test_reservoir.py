@@ -101,7 +101,7 @@ def test_a_later_claim_is_one_more_reason_to_stay() -> None:
         reservoir.claim("two", wrong)
 
 
-# --- the random samples ----------------------------------------------------------------------------------
+# --- the random samples ---------------------------------------------------------------------------
 
 
 def drawn(lots: np.ndarray, room: int, spacing_s: float) -> tuple[list[int], np.ndarray]:
@@ -153,7 +153,7 @@ def test_recent_parts_are_more_likely_by_the_half_life() -> None:
     assert before / now == pytest.approx(0.5)
 
 
-# --- a long run ------------------------------------------------------------------------------------------
+# --- a long run -----------------------------------------------------------------------------------
 
 
 def memory_of(work: Callable[[int], object], parts: int) -> int:
