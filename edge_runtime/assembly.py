@@ -36,6 +36,10 @@ from edge_runtime.retraining.pack import Attachment
 from edge_runtime.retraining.rules import Limits
 from edge_runtime.retraining.triggers import Triggers
 from edge_runtime.retraining.watch import RetrainWatch, Subject
+from edge_runtime.samples.collection import Collection
+from edge_runtime.samples.folder import SAMPLES, Folder
+from edge_runtime.samples.keeper import SampleKeeper
+from edge_runtime.samples.rules import Rules
 from edge_runtime.station import Station
 
 _DEADLINE_S = 1.0
@@ -127,6 +131,9 @@ def open_station(
             watch = _open_retraining(config, bundle, identity, drift, publish)
             resources.enter_context(closing(watch))
             watch.start()
+        if config.samples_mb:
+            keeper = _sample_keeper(config, bundle, drift, health)
+            observers.append(resources.enter_context(keeper))
         yield Station(
             identity=identity,
             model=model,
@@ -261,6 +268,21 @@ def _open_history(
         drift.snapshot,
         on_lost=health.history_lost,
         on_problem=lambda problem: health.set_problem("drift history", problem),
+    )
+
+
+def _sample_keeper(
+    config: StationConfig, bundle: Bundle, drift: DriftLog, health: HealthLog
+) -> SampleKeeper:
+    return SampleKeeper(
+        Collection(
+            Folder(config.state_dir / SAMPLES),
+            quota=config.samples_mb * 1_000_000,
+            generation=config.samples_generation,
+        ),
+        Rules(bundle.manifest.model, bundle.drift_reference()),
+        drift=drift.snapshot,
+        tell=health.samples_stand,
     )
 
 

@@ -14,6 +14,7 @@ from edge_runtime.cli import (
     record,
     retrain,
     run,
+    samples,
     snapshot,
     tail,
 )
@@ -49,6 +50,7 @@ PROGRAM = Program(
         audit,
         drift,
         retrain,
+        samples,
         tail,
         install_service,
         demo,
