@@ -39,6 +39,10 @@ from edge_runtime.retraining.pack import Attachment
 from edge_runtime.retraining.rules import Limits
 from edge_runtime.retraining.triggers import Triggers
 from edge_runtime.retraining.watch import RetrainWatch, Subject
+from edge_runtime.samples.collection import Collection
+from edge_runtime.samples.folder import SAMPLES, Folder
+from edge_runtime.samples.keeper import SampleKeeper
+from edge_runtime.samples.rules import Rules
 from edge_runtime.station import Station
 
 _DEADLINE_S = 1.0
@@ -130,6 +134,9 @@ def open_station(
             watch = _open_retraining(config, bundle, identity, drift, publish)
             resources.enter_context(closing(watch))
             watch.start()
+        if config.samples_mb:
+            keeper = _sample_keeper(config, bundle, drift, health)
+            observers.append(resources.enter_context(keeper))
         yield Station(
             identity=identity,
             model=model,
@@ -195,23 +202,6 @@ def _open_drift(config: StationConfig, bundle: Bundle, identity: Identity) -> Dr
     )
 
 
-def _open_history(
-    config: StationConfig, bundle: Bundle, drift: DriftLog, health: HealthLog
-) -> HistoryRecorder:
-    return HistoryRecorder(
-        config.state_dir,
-        Watched(
-            bundle=bundle.title,
-            model=bundle.manifest.model,
-            reference=bundle.drift_reference(),
-            golden=[(each.label, bundle.path / each.file) for each in bundle.manifest.golden],
-        ),
-        drift.snapshot,
-        on_lost=health.history_lost,
-        on_problem=lambda problem: health.set_problem("drift history", problem),
-    )
-
-
 def _open_retraining(
     config: StationConfig,
     bundle: Bundle,
@@ -269,6 +259,38 @@ def _attachments(
         yield Attachment(name=HISTORY, content=copied_history(config.state_dir))
     except StateError as exc:
         yield Attachment(name=HISTORY, content=None, reason=str(exc))
+
+
+def _open_history(
+    config: StationConfig, bundle: Bundle, drift: DriftLog, health: HealthLog
+) -> HistoryRecorder:
+    return HistoryRecorder(
+        config.state_dir,
+        Watched(
+            bundle=bundle.title,
+            model=bundle.manifest.model,
+            reference=bundle.drift_reference(),
+            golden=[(each.label, bundle.path / each.file) for each in bundle.manifest.golden],
+        ),
+        drift.snapshot,
+        on_lost=health.history_lost,
+        on_problem=lambda problem: health.set_problem("drift history", problem),
+    )
+
+
+def _sample_keeper(
+    config: StationConfig, bundle: Bundle, drift: DriftLog, health: HealthLog
+) -> SampleKeeper:
+    return SampleKeeper(
+        Collection(
+            Folder(config.state_dir / SAMPLES),
+            quota=config.samples_mb * 1_000_000,
+            generation=config.samples_generation,
+        ),
+        Rules(bundle.manifest.model, bundle.drift_reference()),
+        drift=drift.snapshot,
+        tell=health.samples_stand,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,10 +50,11 @@ class HealthLog:
         self._frames = 0
         self._verdicts: Counter[Outcome] = Counter()
         self._acknowledged = 0
-        self._history_lost = 0
         self._shed = 0
+        self._history_lost = 0
         self._arrived: dict[int, float] = {}
         self._latencies_s: deque[float] = deque(maxlen=_RECENT)
+        self._samples = self._samples_lost = 0
         self._problems: dict[str, str] = {}
         self._stopwatches = {stage: Stopwatch() for stage in STAGES}
         self._progress = Progress(time.monotonic(), batch_wait_s=batch_wait_s)
@@ -155,6 +156,12 @@ class HealthLog:
         with self._lock:
             self._history_lost += 1
 
+    def samples_stand(self, kept: int, lost: int, problem: str | None) -> None:
+        """How many samples are kept, how many were lost so far, and what is wrong with them."""
+        with self._lock:
+            self._samples, self._samples_lost = kept, lost
+        self.set_problem("samples", problem)
+
     def set_problem(self, part: str, problem: str | None) -> None:
         """What is wrong with one part of the station at present; None when it is well again."""
         with self._lock:
@@ -214,6 +221,8 @@ class HealthLog:
                 camera_restarts=camera_restarts,
                 frames_lost=frames_lost,
                 history_lost=self._history_lost,
+                samples=self._samples,
+                samples_lost=self._samples_lost,
                 latency=latency,
                 problem="; ".join(self._problems.values()) or None,
             )

@@ -14,6 +14,7 @@ from edge_runtime.cli import (
     record,
     retrain,
     run,
+    samples,
     snapshot,
     tail,
 )
@@ -48,8 +49,9 @@ PROGRAM = Program(
         record,
         audit,
         drift,
-        tail,
         retrain,
+        samples,
+        tail,
         install_service,
         demo,
     ),

@@ -58,6 +58,10 @@ class Health(Contract):
     """Frames that the camera gave and the station could not take in; they have no verdict."""
     history_lost: Count = 0
     """Minutes of the drift history that the disk did not take; the verdicts are in the journal."""
+    samples: Count = 0
+    """Samples that are kept on the station's disk."""
+    samples_lost: Count = 0
+    """Parts that were to be kept as samples and were not: the queue was full, or the disk refused."""
     latency: Latency | None
     problem: str | None
     """What is wrong at present, in one line; null when nothing is."""

@@ -12,6 +12,7 @@ from edge_runtime.contracts.manifest import BundleManifest, ModelSpec
 from edge_runtime.contracts.recording import RecordedFrame, RecordingHeader
 from edge_runtime.contracts.replay import ReplayAnswer, ReplayRequest
 from edge_runtime.contracts.retrain import EvidencePack, RetrainState
+from edge_runtime.contracts.sample import Sample
 from edge_runtime.contracts.verdict import VerdictMessage
 
 PUBLISHED: dict[str, type[Contract]] = {
@@ -26,6 +27,7 @@ PUBLISHED: dict[str, type[Contract]] = {
     "replay-answer": ReplayAnswer,
     "recording": RecordingHeader,
     "recorded-frame": RecordedFrame,
+    "sample": Sample,
     "bundle": BundleManifest,
     "model-spec": ModelSpec,
 }

@@ -84,6 +84,17 @@ _ROWS = (
         value=lambda s: s.health.not_mirrored,
     ),
     _Row(
+        name="samples_lost",
+        help="Parts that were to be kept as samples and were not.",
+        value=lambda s: s.health.samples_lost,
+    ),
+    _Row(
+        name="samples",
+        help="Samples that are kept on the station's disk.",
+        value=lambda s: s.health.samples,
+        counter=False,
+    ),
+    _Row(
         name="verdicts_pending",
         help="Verdicts in the journal that wait for the broker.",
         value=lambda s: s.health.pending,
