@@ -95,6 +95,7 @@ def part(
         decided_at=moment,
         decided=float(seq) if now is None else now,
         statistics=statistics,
+        features=None,
         timings_ms=TIMINGS,
     )
     return Answered(verdict=verdict, views=tuple(itertools.repeat(view, frames)))
