@@ -6,7 +6,7 @@ variation (torch, heat, ageing lamps) is in it. A stream is drawn from a pool by
 replacement: the four parts of a module are alike and stay together.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.drift_changes import Change
 from edge_runtime import policy
 from edge_runtime.bundle import open_bundle
 from edge_runtime.contracts.drift import DriftReference
@@ -29,7 +30,6 @@ from edge_runtime.simulation.seam import CROPS_PER_MODULE
 from optimize.builder.drift_reference import reference
 
 Floats = npt.NDArray[np.float64]
-Change = Callable[[np.random.Generator, Pixels], Pixels]
 
 MODULE_S = 16.0
 """A module of four parts every 16 s passes the station."""

@@ -19,15 +19,14 @@ import os
 import statistics
 from collections.abc import Callable, Sequence
 
-import cv2
 import numpy as np
 from river.drift import ADWIN
 from scipy.stats import ks_2samp
 
+from benchmarks.drift_changes import CHANGES
 from benchmarks.drift_false_alarms import REFERENCE_DAYS, RUN_DAYS, around
 from benchmarks.drift_line import (
     PARTS_PER_DAY,
-    Change,
     Drawn,
     Floats,
     Pool,
@@ -38,9 +37,7 @@ from benchmarks.drift_line import (
 )
 from benchmarks.setting import setting, write_result
 from edge_runtime.contracts.drift import DriftLevel, DriftReference
-from edge_runtime.contracts.frame import Pixels
 from edge_runtime.drift.monitor import SCORE, Monitor, watched
-from edge_runtime.drift.statistics import kelvin
 from edge_runtime.drift.window import BLOCK
 
 QUIET, MOST = 64, 160
@@ -49,63 +46,6 @@ KS_BLOCKS = 16
 KS_GRID = 10.0 ** -np.arange(3, 61, 3)
 ADWIN_GRID = 10.0 ** -np.arange(2, 41, 2)
 
-
-def colour(kelvins: float) -> Change:
-    """Gains on red and blue that move the mean colour's temperature by so much."""
-
-    def change(_rng: np.random.Generator, pixels: Pixels) -> Pixels:
-        mean = pixels.reshape(-1, 3).mean(axis=0)
-        wanted, low, high = kelvin(*mean) + kelvins, -0.5, 0.5
-        for _ in range(30):
-            tilt = (low + high) / 2
-            if kelvin(mean[0] * (1 - tilt), mean[1], mean[2] * (1 + tilt)) < wanted:
-                low = tilt
-            else:
-                high = tilt
-        return _clipped(pixels * np.array([1 - tilt, 1, 1 + tilt]))
-
-    return change
-
-
-def highlights(factor: float) -> Change:
-    """So many times as many saturated pixels: the next brightest ones are saturated."""
-
-    def change(_rng: np.random.Generator, pixels: Pixels) -> Pixels:
-        grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-        share = min(1.0, factor * float((grey >= 250).mean()))
-        changed = pixels.copy()
-        changed[grey >= np.quantile(grey, 1 - share)] = 255
-        return changed
-
-    return change
-
-
-def blur(sigma: float) -> Change:
-    """A lens out of focus."""
-    return lambda _rng, pixels: np.asarray(cv2.GaussianBlur(pixels, (0, 0), sigma), np.uint8)
-
-
-def noise(counts: float) -> Change:
-    """A sensor with more gain."""
-    return lambda rng, pixels: _clipped(pixels + rng.normal(0, counts, pixels.shape))
-
-
-def exposure(gain: float) -> Change:
-    """More or less light."""
-    return lambda _rng, pixels: _clipped(pixels * gain)
-
-
-def _clipped(values: Floats) -> Pixels:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
-
-
-CHANGES: dict[str, Change] = {
-    **{f"colour {k:+d} K": colour(k) for k in (300, -300, 600, -600, 1200, -1200)},
-    **{f"highlights x{f:g}": highlights(f) for f in (1.5, 2, 3)},
-    **{f"blur sigma {s:g} px": blur(s) for s in (0.5, 0.8, 1.2)},
-    **{f"noise +{c:g} grey levels": noise(c) for c in (3, 6)},
-    **{f"exposure x{g:g}": exposure(g) for g in (0.9, 0.8, 1.1, 1.25)},
-}
 
 Block = tuple[Floats, Floats]
 Detector = Callable[[Sequence[Block]], int | None]

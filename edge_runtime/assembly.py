@@ -4,6 +4,7 @@ Owns the order in which things are opened and that what was opened is closed aga
 does is the business of `edge_runtime.station`.
 """
 
+import hashlib
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
@@ -14,9 +15,10 @@ from edge_runtime.cameras.drop_folder import DropFolder
 from edge_runtime.cameras.sources import parse_source
 from edge_runtime.capture.camera import open_camera
 from edge_runtime.config import StationConfig
+from edge_runtime.contracts.drift import DriftReference
 from edge_runtime.contracts.station_id import StationId
+from edge_runtime.drift.evidence_file import EvidenceFile
 from edge_runtime.drift.log import DriftLog
-from edge_runtime.drift.monitor import Monitor
 from edge_runtime.engines.catalogue import open_engine, target
 from edge_runtime.health import HealthLog
 from edge_runtime.identity import Identity
@@ -137,16 +139,25 @@ def _open_drift(config: StationConfig, bundle: Bundle, identity: Identity) -> Dr
         instead = "switched off (drift_watch = false)"
     else:
         instead = f"bundle {bundle.title} has no drift reference: build it again with --validation"
+    monitor, evidence = None, None
+    if reference is not None:
+        evidence = EvidenceFile(config.state_dir, learnt_with=_learnt_with(reference, identity))
+        monitor = evidence.monitor(reference, parts_per_day=config.drift_parts_per_day)
     return DriftLog(
         boot_id=identity.boot_id,
         site=identity.site,
         station=identity.station,
         bundle=bundle.title,
-        monitor=None
-        if reference is None
-        else Monitor(reference, parts_per_day=config.drift_parts_per_day),
+        monitor=monitor,
         instead=instead,
+        evidence=evidence,
     )
+
+
+def _learnt_with(reference: DriftReference, identity: Identity) -> str:
+    """What evidence must not outlive: the model, what is expected of it, the configuration."""
+    expected = hashlib.sha256(reference.to_json().encode()).hexdigest()
+    return f"{identity.model_sha256} {expected} {identity.config_sha256}"
 
 
 @dataclass(frozen=True, slots=True)

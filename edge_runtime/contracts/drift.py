@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from edge_runtime.contracts.base import Contract, Name, UtcTime
+from edge_runtime.contracts.performance import AnswerReference, Estimated, Measured
 
 REFERENCE_SCHEMA: Literal["edge-inspect/drift-reference/1"] = "edge-inspect/drift-reference/1"
 REPORT_SCHEMA: Literal["edge-inspect/drift/1"] = "edge-inspect/drift/1"
@@ -71,6 +72,8 @@ class DriftReference(Contract):
     classes, of review and their scores say nothing of the line and are not watched."""
     measures: Annotated[tuple[MeasureReference, ...], Field(min_length=1)]
     shares: tuple[ShareReference, ...]
+    answers: AnswerReference | None = None
+    """What the present figures are estimated from; null in bundles from before there was any."""
 
     @model_validator(mode="after")
     def _named_once(self) -> Self:
@@ -131,6 +134,11 @@ class DriftReport(Contract):
     summary: str
     """What a person should read, in one line."""
     parts: Annotated[int, Field(ge=0)]
-    """Parts watched since the start of the daemon; evidence does not survive a restart."""
+    """Parts watched, earlier runs with the same bundle and configuration included; a kill loses what
+    was not written down yet, some hundred parts at most."""
     moved: tuple[Moved, ...]
     """The statistic with the largest effect for its limit first."""
+    estimated: Estimated | None = None
+    """The present figures without labels; null where nothing is known to estimate them from."""
+    measured: Measured | None = None
+    """The figures from labels that came back; null where the station takes none."""

@@ -5,9 +5,9 @@ moves down when the effect is well below the size. Why the sizes are what they a
 docs/production-plan.md. Values in, values out.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from edge_runtime.contracts.drift import DriftLevel
 
@@ -55,6 +55,19 @@ class Standing:
             self.level = up
         elif _ORDER.index(down) < _ORDER.index(self.level):
             self.level = down
+
+    def state(self) -> tuple[float, ...]:
+        """The same as numbers: level, rising, since (unix time, seconds, 0 for none), blocks."""
+        since = 0.0 if self.since is None else self.since.timestamp()
+        return float(_ORDER.index(self.level)), float(self.rising), since, float(self.blocks)
+
+    def resume(self, state: Sequence[float]) -> None:
+        """Stand where these numbers say; raises ValueError where they say nothing."""
+        level, rising, since, blocks = state
+        if level not in range(1, len(_ORDER)) or blocks < 0:
+            raise ValueError(f"no standing: {level:g}, {blocks:g} blocks")
+        self.level, self.rising, self.blocks = _ORDER[int(level)], bool(rising), int(blocks)
+        self.since = datetime.fromtimestamp(since, UTC) if since else None
 
     def _earned(self, reach: float, part: float) -> DriftLevel:
         if reach >= part * self.sizes.alarm:

@@ -1,7 +1,7 @@
 """The station's drift state: the monitor behind a lock, and the `DriftReport` it adds up to.
 
-Written by the thread that records, read by whoever publishes. Without a reference it watches nothing and
-says so.
+Written by the thread that records, read by whoever publishes; `save` is the business of one thread,
+which may wait for the disk. Without a reference it watches nothing and says so.
 """
 
 import logging
@@ -12,9 +12,13 @@ from datetime import UTC, datetime
 from edge_runtime.contracts.drift import DriftLevel, DriftReport
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.drift import words
+from edge_runtime.drift.evidence_file import EvidenceFile
 from edge_runtime.drift.monitor import Monitor, Part
+from edge_runtime.drift.window import BLOCK
 
 _LOG = logging.getLogger(__name__)
+SAVED_EVERY = 4 * BLOCK
+"""Parts; so many and those of one interval between two states are lost at most when it is killed."""
 
 
 class DriftLog:
@@ -29,6 +33,7 @@ class DriftLog:
         bundle: str,
         monitor: Monitor | None,
         instead: str = "",
+        evidence: EvidenceFile | None = None,
     ) -> None:
         self._about = {
             "boot_id": boot_id,
@@ -39,8 +44,10 @@ class DriftLog:
         }
         self._monitor = monitor
         self._instead = instead
+        self._evidence = evidence
         self._lock = threading.Lock()
-        self._level = DriftLevel.OK
+        self._level = DriftLevel.OK if monitor is None else monitor.level
+        self._saved = 0 if monitor is None else monitor.parts
 
     @property
     def watching(self) -> bool:
@@ -65,9 +72,24 @@ class DriftLog:
             return self._report(DriftLevel.NOT_MONITORED, f"not monitored: {self._instead}")
         with self._lock:
             level, moved, parts = self._monitor.level, self._monitor.moved(), self._monitor.parts
+            estimated = self._monitor.estimated()
         since = min((each.since for each in moved), default=None)
         report = self._report(level, words.summary(moved, since))
-        return report.model_copy(update={"since": since, "parts": parts, "moved": moved})
+        return report.model_copy(
+            update={"since": since, "parts": parts, "moved": moved, "estimated": estimated}
+        )
+
+    def save(self, *, at_once: bool = False) -> None:
+        """Write down what was learnt, so that a restart goes on from it: every SAVED_EVERY parts, or
+        whatever is new `at_once`."""
+        if self._monitor is None or self._evidence is None:
+            return
+        with self._lock:
+            if self._monitor.parts - self._saved < (1 if at_once else SAVED_EVERY):
+                return
+            self._saved = self._monitor.parts
+            state = {name: array.copy() for name, array in self._monitor.state().items()}
+        self._evidence.write(state)
 
     def _report(self, level: DriftLevel, summary: str) -> DriftReport:
         return DriftReport(

@@ -9,9 +9,10 @@ done once per block of parts.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +24,10 @@ from edge_runtime.contracts.drift import (
     Moved,
     ShareReference,
 )
+from edge_runtime.contracts.performance import Estimated
 from edge_runtime.contracts.verdict import Outcome
 from edge_runtime.drift import effects, words
+from edge_runtime.drift.estimate import Estimator, doubt
 from edge_runtime.drift.levels import (
     MEASURE_SIZES,
     SCORE_SIZES,
@@ -34,6 +37,7 @@ from edge_runtime.drift.levels import (
     widened,
 )
 from edge_runtime.drift.sequential import Evidence, Scatter, mean_steps, share_steps
+from edge_runtime.drift.state import State, named, number, portion, take_over
 from edge_runtime.drift.statistics import MEASURES, FrameStatistics
 from edge_runtime.drift.window import BLOCK, BLOCKS, Window
 
@@ -61,6 +65,8 @@ class Part:
     label: str | None
     score: float | None
     """Defect score, 0..1; None where nothing was inspected."""
+    certain: float | None = None
+    """Probability of `label`, 0..1; None where nothing was inspected or nobody noted it."""
 
 
 class Monitor:
@@ -80,11 +86,15 @@ class Monitor:
         steps = max(1.0, DAYS_BETWEEN_FALSE_DETECTIONS * parts_per_day / BLOCK)
         # Each statistic has two tests, and their rates of false detections add up.
         self._evidence = Evidence(count, math.log(2 * count * steps))
-        self._onsets = np.full((2, count), None, object)
+        self._onsets = np.zeros((2, count))
+        """Unix time, seconds, at which the evidence last started anew."""
         self._standings = [
             Standing(sizes) for sizes in (*self._measured.sizes, *self._counted.sizes)
         ]
         self._window = Window.over(self._measures, len(self._shares))
+        # Selected images have another mix of truths behind each answer than the line.
+        known = reference.answers if reference.line_mix else None
+        self._estimator = Estimator(known) if known is not None else None
         self._block: list[Part] = []
 
     @property
@@ -98,6 +108,8 @@ class Monitor:
         self._block.append(part)
         if len(self._block) == BLOCK:
             self.take_block(self._block[0].at, *self.numbers(self._block))
+            if self._estimator is not None:
+                self._estimator.take_block(_answers(self._block))
             self._block.clear()
 
     def numbers(self, block: Sequence[Part]) -> tuple[Floats, Floats]:
@@ -118,9 +130,53 @@ class Monitor:
         )
         return tuple(self._describe(index) for index in indices)
 
+    def estimated(self) -> Estimated | None:
+        """How well the station does at present, as far as that can be told without a label."""
+        if self._estimator is None:
+            return None
+        shifts = [self._window.shift(index, BLOCKS) for index in range(len(self._measures))]
+        name, furthest = max(
+            zip((m.name for m in self._measures), shifts, strict=True),
+            key=lambda each: abs(each[1]),
+        )
+        return self._estimator.estimate(doubt(name, furthest))
+
     def state_bytes(self) -> int:
         """Bytes of numbers held for all statistics; Python's own overhead is not in it."""
-        return self._window.state_bytes() + self._evidence.log.nbytes + self._evidence.steps.nbytes
+        return sum(array.nbytes for array in self.state().values())
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """All that was learnt, but for the parts of a block that is not full: arrays by name.
+
+        They are the monitor's own: copy or write them before the next part.
+        """
+        arrays = {
+            "parts": np.array(self.parts - len(self._block)),
+            "onsets": self._onsets,
+            "standings": np.array([standing.state() for standing in self._standings]),
+            **named("window", self._window.state()),
+            **named("evidence", self._evidence.state()),
+            **named("scatter", self._measured.scatter.state()),
+        }
+        if self._estimator is not None:
+            arrays |= named("answers", self._estimator.state())
+        return arrays
+
+    def resume(self, state: State) -> None:
+        """Go on from what another monitor of the same reference has learnt.
+
+        Raises ValueError where the state is of another form; this monitor is then of no use.
+        """
+        self.parts = number(state, "parts")
+        standings = np.array([standing.state() for standing in self._standings])
+        take_over({"onsets": self._onsets, "standings": standings}, state)
+        for standing, row in zip(self._standings, standings.tolist(), strict=True):
+            standing.resume(row)
+        self._window.resume(portion("window", state))
+        self._evidence.resume(portion("evidence", state))
+        self._measured.scatter.resume(portion("scatter", state))
+        if self._estimator is not None:
+            self._estimator.resume(portion("answers", state))
 
     # --- once per block -----------------------------------------------------------------------------
 
@@ -131,7 +187,7 @@ class Monitor:
         self._evidence.add(
             np.hstack((self._measured.steps(standardised), self._counted.steps(shares)))
         )
-        self._onsets[self._evidence.steps == 1] = began
+        self._onsets[self._evidence.steps == 1] = began.timestamp()
         detected = self._evidence.detected()
         for index, standing in enumerate(self._standings):
             if standing.level is not DriftLevel.OK or detected[:, index].any():
@@ -140,7 +196,8 @@ class Monitor:
     def _judge(self, index: int, standing: Standing, detected: npt.NDArray[np.bool_]) -> None:
         if standing.level is DriftLevel.OK:
             side = int(self._evidence.log[:, index].argmax())
-            standing.rising, standing.since = side == 0, self._onsets[side, index]
+            standing.rising = side == 0
+            standing.since = datetime.fromtimestamp(self._onsets[side, index], UTC)
             standing.blocks = int(self._evidence.steps[side, index])
         else:
             side = 0 if standing.rising else 1
@@ -227,7 +284,7 @@ class _Measured:
         self.sizes = [widened(MEASURE_SIZES, 1 / math.sqrt(images)) for images in known]
         self._tolerated = np.array([sizes.tolerated for sizes in self.sizes])
         self._sought = np.array([sizes.warning for sizes in self.sizes])
-        self._scatter = Scatter(np.maximum(1.0, reference.images / known) / BLOCK)
+        self.scatter = Scatter(np.maximum(1.0, reference.images / known) / BLOCK)
 
     def standardised(self, values: Floats) -> Floats:
         """Values (parts, measures) in standard deviations from the reference's mean, winsorised."""
@@ -239,10 +296,10 @@ class _Measured:
         if len(standardised) < _FEWEST_SEEN:
             return np.zeros((2, len(self.sizes)))
         means = standardised.mean(axis=0)
-        variance = self._scatter.variance * (BLOCK / len(standardised))
+        variance = self.scatter.variance * (BLOCK / len(standardised))
         steps = mean_steps(means, variance, self._tolerated, self._sought)
         # After the bet: an e-value may know only what came before its block.
-        self._scatter.add(means)
+        self.scatter.add(means)
         return steps
 
 
@@ -282,6 +339,13 @@ class _Counted:
     def steps(self, values: Floats) -> Floats:
         """Log e-values (2, shares) of a block."""
         return share_steps(values, self._tolerated, self._sought)
+
+
+def _answers(block: Sequence[Part]) -> Iterator[tuple[Outcome, str, float]]:
+    """What the estimate counts of a block: the parts that were inspected."""
+    for part in block:
+        if part.label is not None and part.certain is not None:
+            yield part.outcome, part.label, part.certain
 
 
 def _known(moment: datetime | None) -> datetime:

@@ -9,8 +9,12 @@ whose expectation is tolerated whatever came before; the steps for means take bl
 Values in, values out; no clock.
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
+
+from edge_runtime.drift.state import State, take_over
 
 Floats = npt.NDArray[np.float64]
 
@@ -48,6 +52,14 @@ class Evidence:
         self.log[:, index] = 0.0
         self.steps[:, index] = 0
 
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """The evidence so far, by name."""
+        return {"log": self.log, "steps": self.steps}
+
+    def resume(self, state: State) -> None:
+        """Go on from evidence about the same; raises ValueError where it is about other statistics."""
+        take_over(self.state(), state)
+
 
 class Scatter:
     """How much block means scatter, from successive differences: slow movement does not enter.
@@ -59,7 +71,7 @@ class Scatter:
     def __init__(self, floor: Floats) -> None:
         self._floor = floor
         self._variance = floor.copy()
-        self._last: Floats | None = None
+        self._last = np.full_like(floor, np.nan)
 
     @property
     def variance(self) -> Floats:
@@ -68,11 +80,19 @@ class Scatter:
 
     def add(self, means: Floats) -> None:
         """Take in a block's means (count,)."""
-        if self._last is not None:
+        if not np.isnan(self._last).any():
             squared = (means - self._last) ** 2 / 2
             limited = np.minimum(squared, _CLIPPED_AT * self.variance)
             self._variance += _FORGETTING * (limited - self._variance)
-        self._last = means
+        self._last[:] = means
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """The estimate so far, by name."""
+        return {"variance": self._variance, "last": self._last}
+
+    def resume(self, state: State) -> None:
+        """Go on from an estimate of the same; raises ValueError where it is of other statistics."""
+        take_over(self.state(), state)
 
 
 def mean_steps(shift: Floats, variance: Floats, tolerated: Floats, sought: Floats) -> Floats:

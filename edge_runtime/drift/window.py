@@ -1,11 +1,13 @@
 """The most recent parts of a station, by block: what effect sizes are taken over. O(1) memory."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.contracts.drift import MeasureReference
+from edge_runtime.drift.state import State, number, take_over
 
 Floats = npt.NDArray[np.float64]
 
@@ -92,17 +94,25 @@ class Window:
         bins = len(self.edges[index]) - 1
         return np.asarray(self.counts[self._last(blocks), index, :bins].sum(axis=0), np.float64)
 
-    def state_bytes(self) -> int:
-        """Bytes held."""
-        held = [array.nbytes for array in self.edges]
-        held += [
-            self.limits.nbytes,
-            self.sums.nbytes,
-            self.shifts.nbytes,
-            self.seen.nbytes,
-            self.outside.nbytes,
-        ]
-        return sum(held) + self.counts.nbytes + self.share_sums.nbytes + self.parts.nbytes
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """All that was written, by name."""
+        return {**self._written(), "blocks": np.array(self.blocks)}
+
+    def resume(self, state: State) -> None:
+        """Take over what another window over the same has; raises ValueError where it is of another."""
+        self.blocks = number(state, "blocks")
+        take_over(self._written(), state)
+
+    def _written(self) -> dict[str, npt.NDArray[Any]]:
+        return {
+            "sums": self.sums,
+            "shifts": self.shifts,
+            "seen": self.seen,
+            "outside": self.outside,
+            "counts": self.counts,
+            "share_sums": self.share_sums,
+            "parts": self.parts,
+        }
 
     def _last(self, blocks: int) -> npt.NDArray[np.int64]:
         number = min(blocks, BLOCKS, self.blocks)

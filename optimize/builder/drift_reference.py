@@ -15,10 +15,12 @@ from edge_runtime import policy
 from edge_runtime.bundle import DRIFT
 from edge_runtime.contracts.drift import DriftReference, Measure, MeasureReference, ShareReference
 from edge_runtime.contracts.manifest import ModelSpec
+from edge_runtime.contracts.performance import AnswerReference
 from edge_runtime.contracts.verdict import Outcome
 from edge_runtime.drift.monitor import CLASS, NOT_INSPECTED, REVIEW, SCORE
 from edge_runtime.drift.statistics import MEASURES, measure
 from optimize.answers import Answers
+from optimize.builder.answer_reference import answer_reference
 from optimize.data.dataset import Dataset
 from optimize.data.images import Image, read_images
 from optimize.watch import Watch
@@ -68,6 +70,7 @@ def write_reference(
         answers.groups,
         shares(answers.logits[precision], len(answers.faults), spec),
         line_mix=line_mix,
+        answers=answer_reference(answers.logits[precision], answers.labels, answers.groups, spec),
     )
     (folder / DRIFT).write_text(made.to_json(indent=2) + "\n", encoding="utf-8")
     return made
@@ -80,6 +83,7 @@ def reference(
     shares_of: Mapping[str, Floats],
     *,
     line_mix: bool,
+    answers: AnswerReference | None = None,
 ) -> DriftReference:
     """Sum up measures (images, len(MEASURES)) and, by name, the values (images,) of each share.
 
@@ -106,6 +110,7 @@ def reference(
             )
             for name, values in shares_of.items()
         ),
+        answers=answers,
     )
 
 
