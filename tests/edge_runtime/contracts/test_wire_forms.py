@@ -12,8 +12,8 @@ from edge_runtime.contracts.drift import DriftLevel, DriftReport, MeasureReferen
 from edge_runtime.contracts.frame import Frame
 from edge_runtime.contracts.health import Health, Latency
 from edge_runtime.contracts.manifest import DecisionRule, InputSpec, ModelSpec, Thresholds
-from edge_runtime.contracts.schemas import schemas
 from edge_runtime.contracts.performance import Estimated, Figure, Measured
+from edge_runtime.contracts.schemas import schemas
 from edge_runtime.contracts.verdict import (
     DeliveryNote,
     Lane,
