@@ -24,6 +24,8 @@ from edge_runtime.health import HealthLog
 from edge_runtime.identity import Identity
 from edge_runtime.inspection import Answered, Inspector
 from edge_runtime.journal.journal import Journal, Retention
+from edge_runtime.labels.book import LabelBook
+from edge_runtime.labels.intake import LabelIntake
 from edge_runtime.mes.credentials import read_credentials
 from edge_runtime.mes.links import open_mirror, open_publisher
 from edge_runtime.mes.topics import Topics
@@ -105,6 +107,21 @@ def open_station(
             product_id=config.product_id,
             external_recipe_id=config.external_recipe_id,
         )
+        labels = None
+        if config.labels_accept:
+            book = resources.enter_context(closing(LabelBook(config.state_dir)))
+            labels = LabelIntake(
+                book,
+                journal,
+                publisher,
+                topics,
+                model=model,
+                model_sha256=identity.model_sha256,
+                days=config.labels_days,
+            )
+            publisher.listen(topics.label, labels.hear)
+            resources.callback(labels.stop)
+            labels.start()
         yield Station(
             identity=identity,
             model=model,
@@ -122,7 +139,7 @@ def open_station(
                 engine=engine.name,
                 batch_wait_s=config.max_wait_ms / 1000,
             ),
-            drift=_open_drift(config, bundle, identity),
+            drift=_open_drift(config, bundle, identity, labels),
             max_batch=config.max_batch,
             max_wait_s=config.max_wait_ms / 1000,
             backlog_rate=config.mqtt_backlog_rate,
@@ -133,7 +150,9 @@ def open_station(
         )
 
 
-def _open_drift(config: StationConfig, bundle: Bundle, identity: Identity) -> DriftLog:
+def _open_drift(
+    config: StationConfig, bundle: Bundle, identity: Identity, labels: LabelIntake | None
+) -> DriftLog:
     reference = bundle.drift_reference() if config.drift_watch else None
     if not config.drift_watch:
         instead = "switched off (drift_watch = false)"
@@ -151,6 +170,7 @@ def _open_drift(config: StationConfig, bundle: Bundle, identity: Identity) -> Dr
         monitor=monitor,
         instead=instead,
         evidence=evidence,
+        measured=labels.measured if labels is not None else lambda: None,
     )
 
 

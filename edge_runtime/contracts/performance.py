@@ -5,6 +5,7 @@ estimated; `Estimated` are those figures without a label, `Measured` those from 
 How they are reckoned is decided in `edge_runtime.drift`.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
@@ -95,4 +96,7 @@ class Measured(Figures):
     """Of them, those of parts that were drawn by chance: only they tell of missed defects."""
     since: UtcTime | None
     """Parts decided from then on; null where there is no label."""
+    received: Mapping[str, Count]
+    """What became of all labels since the start of the daemon: `accepted`, `repeated`, `corrected`,
+    `unreadable`, `unknown_part`, `unknown_label`, `ignored`; what never happened is left out."""
     words: str

@@ -8,6 +8,7 @@ from edge_runtime.contracts.base import Contract
 from edge_runtime.contracts.drift import DriftReference, DriftReport
 from edge_runtime.contracts.health import Health
 from edge_runtime.contracts.journal import JournalHead
+from edge_runtime.contracts.label import Label, LabelAnswer
 from edge_runtime.contracts.manifest import BundleManifest, ModelSpec
 from edge_runtime.contracts.replay import ReplayAnswer, ReplayRequest
 from edge_runtime.contracts.verdict import VerdictMessage
@@ -20,6 +21,8 @@ PUBLISHED: dict[str, type[Contract]] = {
     "drift-reference": DriftReference,
     "replay-request": ReplayRequest,
     "replay-answer": ReplayAnswer,
+    "label": Label,
+    "label-answer": LabelAnswer,
     "bundle": BundleManifest,
     "model-spec": ModelSpec,
 }

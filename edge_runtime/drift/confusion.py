@@ -41,7 +41,7 @@ class Cells:
     truths: Floats
     """(cells, labels): parts by their true class."""
     expected: Floats
-    """(cells, labels): where truths that were not seen would lie; on any scale, above 0."""
+    """(cells, labels): where truths that were not seen would lie, on any scale; 0 where none would."""
     alike: Floats
     """(labels,), at least 1."""
 

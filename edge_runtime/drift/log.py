@@ -6,10 +6,11 @@ which may wait for the disk. Without a reference it watches nothing and says so.
 
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 from edge_runtime.contracts.drift import DriftLevel, DriftReport
+from edge_runtime.contracts.performance import Measured
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.drift import words
 from edge_runtime.drift.evidence_file import EvidenceFile
@@ -34,6 +35,7 @@ class DriftLog:
         monitor: Monitor | None,
         instead: str = "",
         evidence: EvidenceFile | None = None,
+        measured: Callable[[], Measured | None] = lambda: None,
     ) -> None:
         self._about = {
             "boot_id": boot_id,
@@ -45,6 +47,7 @@ class DriftLog:
         self._monitor = monitor
         self._instead = instead
         self._evidence = evidence
+        self._measured = measured
         self._lock = threading.Lock()
         self._level = DriftLevel.OK if monitor is None else monitor.level
         self._saved = 0 if monitor is None else monitor.parts
@@ -100,4 +103,5 @@ class DriftLog:
             summary=summary,
             parts=0,
             moved=(),
+            measured=self._measured(),
         )

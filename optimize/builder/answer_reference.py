@@ -13,7 +13,6 @@ import numpy.typing as npt
 from edge_runtime import policy
 from edge_runtime.contracts.manifest import ModelSpec
 from edge_runtime.contracts.performance import AnswerCell, AnswerReference
-from edge_runtime.contracts.verdict import Outcome
 
 Floats = npt.NDArray[np.float64]
 
@@ -40,7 +39,7 @@ def answer_reference(
     certain = np.array([decision.scores[str(decision.label)] for decision in decisions])
     true = np.array([spec.labels.index(truth) for truth in truths])
     cells = []
-    for outcome, label in _possible(spec):
+    for outcome, label in policy.answers(spec):
         members = np.array(
             [n for n, answer in enumerate(answers) if answer == (outcome, label)], int
         )
@@ -66,15 +65,6 @@ def answer_reference(
         ),
         cells=tuple(cells),
     )
-
-
-def _possible(spec: ModelSpec) -> list[tuple[Outcome, str]]:
-    """Every answer that the decision rule can give to a part that was inspected."""
-    good = spec.decision.ok_labels
-    bad = [label for label in spec.labels if label not in good] or list(spec.labels)
-    return [(Outcome.OK, label) for label in good] + [
-        (outcome, label) for outcome in (Outcome.REVIEW, Outcome.DEFECT) for label in bad
-    ]
 
 
 def _limits(certain: Floats) -> list[float]:
