@@ -19,7 +19,15 @@ from edge_runtime import policy
 from edge_runtime.bundle import open_bundle
 from edge_runtime.contracts.drift import DriftReference
 from edge_runtime.contracts.frame import Frame, Pixels
-from edge_runtime.drift.monitor import CLASS, NOT_INSPECTED, REVIEW, SCORE, Monitor, Part
+from edge_runtime.drift.monitor import (
+    CERTAINTY,
+    CLASS,
+    NOT_INSPECTED,
+    REVIEW,
+    SCORE,
+    Monitor,
+    Part,
+)
 from edge_runtime.drift.statistics import measure
 from edge_runtime.drift.window import BLOCK
 from edge_runtime.engines.catalogue import open_engine
@@ -27,7 +35,7 @@ from edge_runtime.inspection import Inspector, gate
 from edge_runtime.quality import Admitted, admit
 from edge_runtime.simulation.line import SimulatedLine
 from edge_runtime.simulation.seam import CROPS_PER_MODULE
-from optimize.builder.drift_reference import reference
+from optimize.builder.drift_reference import FEWEST, reference
 
 Floats = npt.NDArray[np.float64]
 
@@ -95,6 +103,9 @@ def record(
                     score=policy.defect_score(each.decision.scores, model)
                     if each.decision.scores
                     else None,
+                    certain=each.decision.scores[each.decision.label]
+                    if each.decision.label is not None
+                    else None,
                 )
                 for each in judged
             )
@@ -123,7 +134,11 @@ def reference_of(pools: Sequence[Pool]) -> DriftReference:
         SCORE: np.array([parts[n].score or 0.0 for n in seen]),
     }
     for label in labels:
-        shares[f"{CLASS}{label}"] = np.array([float(parts[n].label == label) for n in seen])
+        own = np.array([parts[n].label == label for n in seen])
+        shares[f"{CLASS}{label}"] = own.astype(float)
+        if own.sum() >= FEWEST:
+            certain = np.array([parts[n].certain or 0.0 for n in seen])
+            shares[f"{CERTAINTY}{label}"] = np.where(own, certain, np.nan)
     rows = np.array([parts[n].statistics.row() for n in seen])  # type: ignore[union-attr]
     groups = [str(n // CROPS_PER_MODULE) for n in seen]
     return reference("simulated gen3", rows, groups, shares, line_mix=True)

@@ -12,7 +12,9 @@ same again with a model that was made worse: normal noise on every logit, the sa
   (images of one module count as alike), as if nothing had changed;
 - `unreliable`: share of windows that the estimate itself calls so, by the frames' measures.
 
-Two scenes are no covariate shift: twice as many defective modules, and a defect that is new.
+In `hard modules x5` no pixel is changed: modules on which the shipped model is unsure of a part are
+drawn five times as often, which is covariate shift to the letter and moves the figures most. Two scenes
+are no covariate shift: twice as many defective modules, and a defect that is new.
 """
 
 import argparse
@@ -48,6 +50,9 @@ from optimize.builder.answer_reference import answer_reference
 from optimize.gates import macro_f1
 
 DAYS = 37.0
+UNSURE = 0.9
+"""Probability below which an answer is hard to give."""
+HARD = "hard modules x5"
 NEW = "new"
 """What a fibre is labelled as, which the model has no word for."""
 NEW_SHARE = 0.04
@@ -67,8 +72,8 @@ class Scene:
     truth: npt.NDArray[np.str_]
     rows: Floats
     """(parts, measures)."""
-    defects: float = 1.0
-    """So many times as many defective modules are drawn."""
+    weights: Floats
+    """(modules,): how often each is drawn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +96,7 @@ def record(seed: int, modules: int, processes: int) -> dict[str, Scene]:
             logits=np.concatenate([each[name].logits for each in made]),
             truth=np.concatenate([each[name].truth for each in made]),
             rows=np.concatenate([each[name].rows for each in made]),
-            defects=made[0][name].defects,
+            weights=np.concatenate([each[name].weights for each in made]),
         )
         for name in made[0]
     }
@@ -124,13 +129,27 @@ def record_share(seed: int, number: int, firsts: npt.NDArray[np.int64]) -> dict[
                 rows[name] += [measure(p).row() for p in seen]
     made = {
         name: Scene(
-            logits=np.concatenate(logits[name]), truth=np.array(truth), rows=np.array(rows[name])
+            logits=np.concatenate(logits[name]),
+            truth=np.array(truth),
+            rows=np.array(rows[name]),
+            weights=np.ones(len(firsts)),
         )
         for name in names
     }
     made[names[-1]] = replace(made[names[-1]], truth=np.where(new, NEW, np.array(truth)))
-    made["twice the defects"] = replace(made[names[0]], defects=2.0)
+    plain = made[names[0]]
+    unsure = policy.probabilities(plain.logits, spec.decision.temperature).max(axis=1) < UNSURE
+    made[HARD] = replace(plain, weights=np.where(_any(unsure), 5.0, 1.0))
+    bad = _any(plain.truth != "no_defect")
+    # Twice as many defective modules, and so many fewer of the others.
+    others = (1 - 2 * bad.mean()) / (1 - bad.mean())
+    made["twice the defects"] = replace(plain, weights=np.where(bad, 2.0, others))
     return made
+
+
+def _any(parts: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """(modules,): whether it holds of any part."""
+    return np.asarray(parts.reshape(-1, CROPS_PER_MODULE).any(axis=1))
 
 
 def _admitted(part_id: str, image: bytes, spec: ModelSpec) -> Pixels:
@@ -203,10 +222,8 @@ def of(said: Answers, places: npt.NDArray[np.int64]) -> Answers:
 
 def drawn(rng: np.random.Generator, scene: Scene, modules: int) -> npt.NDArray[np.int64]:
     """Places of the parts of so many modules, with replacement."""
-    bad = (scene.truth != "no_defect").reshape(-1, CROPS_PER_MODULE).any(axis=1)
-    share = bad.mean()
-    weights = np.where(bad, scene.defects, (1 - scene.defects * share) / (1 - share))
-    taken = rng.choice(len(bad), modules, p=weights / weights.sum())
+    weights = scene.weights / scene.weights.sum()
+    taken = rng.choice(len(weights), modules, p=weights)
     return np.asarray((taken[:, None] * CROPS_PER_MODULE + np.arange(CROPS_PER_MODULE)).ravel())
 
 

@@ -53,7 +53,8 @@ class ShareReference(Contract):
     """A share of the reference images, or the mean of a score between 0 and 1."""
 
     name: str
-    """`not_inspected`, `review`, `defect_score`, or `class:LABEL` for a share of decided classes."""
+    """`not_inspected`, `review`, `defect_score`, `class:LABEL` for a share of decided classes, or
+    `certainty:LABEL` for the mean probability of that class where it was decided for."""
     mean: Share
     effective_images: Annotated[float, Field(gt=0)]
 

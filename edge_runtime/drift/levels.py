@@ -32,6 +32,8 @@ class Sizes:
 MEASURE_SIZES = Sizes(tolerated=0.25, warning=0.5, alarm=1.0, least_blocks=2)
 SHARE_SIZES = Sizes(tolerated=0.06, warning=0.16, alarm=0.24, least_blocks=16)
 SCORE_SIZES = Sizes(tolerated=0.08, warning=0.2, alarm=0.35, least_blocks=16)
+CERTAINTY_SIZES = Sizes(tolerated=0.12, warning=0.3, alarm=0.5, least_blocks=64)
+"""Of a class that few parts are of, chance moves the mean more."""
 
 
 @dataclass(slots=True)

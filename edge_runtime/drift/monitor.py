@@ -29,9 +29,11 @@ from edge_runtime.contracts.verdict import Outcome
 from edge_runtime.drift import effects, words
 from edge_runtime.drift.estimate import Estimator, doubt
 from edge_runtime.drift.levels import (
+    CERTAINTY_SIZES,
     MEASURE_SIZES,
     SCORE_SIZES,
     SHARE_SIZES,
+    Sizes,
     Standing,
     highest,
     widened,
@@ -44,6 +46,7 @@ from edge_runtime.drift.window import BLOCK, BLOCKS, Window
 Floats = npt.NDArray[np.float64]
 
 NOT_INSPECTED, REVIEW, SCORE, CLASS = "not_inspected", "review", "defect_score", "class:"
+CERTAINTY = "certainty:"
 """Names of shares in a reference."""
 DAYS_BETWEEN_FALSE_DETECTIONS = 365.0
 """All tests of a station together; a false detection becomes an alarm only if it is large as well."""
@@ -217,7 +220,7 @@ class Monitor:
             return self._window.shift(index, blocks)
         index -= len(self._measures)
         now, before = self._window.share(index, blocks), self._shares[index].mean
-        return float(effects.cohens_h(np.array(now), np.array(before)))
+        return 0.0 if now is None else float(effects.cohens_h(np.array(now), np.array(before)))
 
     # --- what is said -------------------------------------------------------------------------------
 
@@ -251,14 +254,15 @@ class Monitor:
 
     def _describe_share(self, index: int, share: ShareReference, blocks: int) -> Moved:
         standing = self._standings[index]
-        now = self._window.share(index - len(self._measures), blocks)
+        seen = self._window.share(index - len(self._measures), blocks)
+        now = share.mean if seen is None else seen
         return Moved(
             statistic=share.name,
             level=standing.level,
             since=_known(standing.since),
             reference=share.mean,
             now=now,
-            unit="score" if share.name == SCORE else "share of parts",
+            unit=_unit(share.name),
             effect=self._effect(index, blocks),
             psi=None,
             wasserstein=None,
@@ -309,9 +313,10 @@ class _Counted:
     def __init__(self, shares: tuple[ShareReference, ...]) -> None:
         self._columns = {share.name: column for column, share in enumerate(shares)}
         self._expected = np.array([share.mean for share in shares])
+        self._otherwise = np.array([np.nan if _is_mean(share.name) else 0.0 for share in shares])
         self.sizes = [
             widened(
-                SCORE_SIZES if share.name == SCORE else SHARE_SIZES,
+                _sizes(share.name),
                 1 / math.sqrt(share.effective_images),
             )
             for share in shares
@@ -323,22 +328,40 @@ class _Counted:
         )
 
     def values(self, block: Sequence[Part]) -> Floats:
-        """(parts, shares): 1 or 0, or the score; where there is no score what was expected."""
+        """(parts, shares): 1 or 0, the score, or the certainty of the part's own class; else NaN."""
         columns = self._columns
-        values = np.zeros((len(block), len(columns)))
-        if (score := columns.get(SCORE)) is not None:
-            values[:, score] = [
-                self._expected[score] if part.score is None else part.score for part in block
-            ]
+        values = np.tile(self._otherwise, (len(block), 1))
         for row, part in enumerate(block):
-            for name in (part.outcome.value, f"{CLASS}{part.label}"):
-                if (column := columns.get(name)) is not None:
-                    values[row, column] = 1.0
+            for name, value in (
+                (part.outcome.value, 1.0),
+                (f"{CLASS}{part.label}", 1.0),
+                (f"{CERTAINTY}{part.label}", part.certain),
+                (SCORE, part.score),
+            ):
+                if value is not None and (column := columns.get(name)) is not None:
+                    values[row, column] = value
         return values
 
     def steps(self, values: Floats) -> Floats:
         """Log e-values (2, shares) of a block."""
         return share_steps(values, self._tolerated, self._sought)
+
+
+def _is_mean(name: str) -> bool:
+    """Whether a share is the mean of something that not every part has."""
+    return name == SCORE or name.startswith(CERTAINTY)
+
+
+def _sizes(name: str) -> Sizes:
+    if name.startswith(CERTAINTY):
+        return CERTAINTY_SIZES
+    return SCORE_SIZES if name == SCORE else SHARE_SIZES
+
+
+def _unit(name: str) -> str:
+    if name.startswith(CERTAINTY):
+        return "probability"
+    return "score" if name == SCORE else "share of parts"
 
 
 def _answers(block: Sequence[Part]) -> Iterator[tuple[Outcome, str, float]]:

@@ -109,11 +109,14 @@ def mean_steps(shift: Floats, variance: Floats, tolerated: Floats, sought: Float
 def share_steps(values: Floats, tolerated: Floats, sought: Floats) -> Floats:
     """Log e-values (2, count) of a block of values (parts, count) between 0 and 1.
 
-    `tolerated` and `sought` are (2, count): the highest tolerated mean and a higher one, the lowest
-    tolerated mean and a lower one. A part's e-value is the bet 1 + b (x - tolerated), which for shares
-    is the likelihood ratio of the two, and for scores in between holds whatever their distribution.
+    NaN is no value and no evidence. `tolerated` and `sought` are (2, count): the highest tolerated mean
+    and a higher one, the lowest tolerated mean and a lower one. A part's e-value is the bet
+    1 + b (x - tolerated), which for shares is the likelihood ratio of the two, and for scores in between
+    holds whatever their distribution.
     """
     sought = np.maximum(sought, _SMALLEST_FACTOR * tolerated)
     span = tolerated * (1 - tolerated)
     bet = np.where(span > 0, (sought - tolerated) / np.where(span > 0, span, 1.0), 0.0)
-    return np.asarray(np.log1p(bet[:, None] * (values[None] - tolerated[:, None])).sum(axis=1))
+    return np.asarray(
+        np.nansum(np.log1p(bet[:, None] * (values[None] - tolerated[:, None])), axis=1)
+    )

@@ -42,6 +42,9 @@ def of_share(name: str, reference: float, now: float) -> str:
     """A shift of a share or of the mean score: `review: 8.1 % of parts, 2.0 % in training`."""
     if name == "defect_score":
         return f"the mean defect score is {now:.3f}, {reference:.3f} in training"
+    if name.startswith("certainty:"):
+        what = name.removeprefix("certainty:").replace("_", " ")
+        return f"the model is {_percent(now)} sure of {what}, {_percent(reference)} in training"
     what = name.removeprefix("class:").replace("_", " ")
     return f"{what}: {_percent(now)} of parts, {_percent(reference)} in training"
 

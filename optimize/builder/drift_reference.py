@@ -17,7 +17,7 @@ from edge_runtime.contracts.drift import DriftReference, Measure, MeasureReferen
 from edge_runtime.contracts.manifest import ModelSpec
 from edge_runtime.contracts.performance import AnswerReference
 from edge_runtime.contracts.verdict import Outcome
-from edge_runtime.drift.monitor import CLASS, NOT_INSPECTED, REVIEW, SCORE
+from edge_runtime.drift.monitor import CERTAINTY, CLASS, NOT_INSPECTED, REVIEW, SCORE
 from edge_runtime.drift.statistics import MEASURES, measure
 from optimize.answers import Answers
 from optimize.builder.answer_reference import answer_reference
@@ -85,7 +85,8 @@ def reference(
     line_mix: bool,
     answers: AnswerReference | None = None,
 ) -> DriftReference:
-    """Sum up measures (images, len(MEASURES)) and, by name, the values (images,) of each share.
+    """Sum up measures (images, len(MEASURES)) and, by name, the values (images,) of each share, NaN of
+    an image that has no say in it.
 
     `groups` names what each image belongs to, the empty string what stands alone; images of one
     group are alike, so that a mean over them is known less well.
@@ -103,10 +104,8 @@ def reference(
                 name=name,
                 mean=max(float(values.mean()), USUAL_NOT_INSPECTED)
                 if name == NOT_INSPECTED
-                else float(np.clip(values.mean(), 0, 1)),
-                effective_images=effective_images(values, groups)
-                if len(values) == len(groups)
-                else len(values),
+                else float(np.clip(np.nanmean(values), 0, 1)),
+                effective_images=_effective(values, groups),
             )
             for name, values in shares_of.items()
         ),
@@ -125,7 +124,20 @@ def shares(logits: npt.NDArray[np.float32], faults: int, spec: ModelSpec) -> dic
     for label in spec.labels:
         counted[f"{CLASS}{label}"] = [decision.label == label for decision in decisions]
     values = {name: np.array(answers, np.float64) for name, answers in counted.items()}
-    return values | {SCORE: policy.defect_scores(rows, spec).astype(np.float64)}
+    values[SCORE] = policy.defect_scores(rows, spec).astype(np.float64)
+    certain = np.array([decision.scores[str(decision.label)] for decision in decisions])
+    for label in spec.labels:
+        own = values[f"{CLASS}{label}"] > 0
+        if own.sum() >= FEWEST:
+            values[f"{CERTAINTY}{label}"] = np.where(own, certain, np.nan)
+    return values
+
+
+def _effective(values: Floats, groups: Sequence[str]) -> float:
+    if len(values) != len(groups):
+        return float(len(values))
+    has = ~np.isnan(values)
+    return effective_images(values[has], [g for g, own in zip(groups, has, strict=True) if own])
 
 
 def effective_images(values: Floats, groups: Sequence[str]) -> float:

@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 
 from edge_runtime.contracts.drift import DriftLevel
-from edge_runtime.drift.monitor import Monitor, Part
+from edge_runtime.drift.monitor import Monitor, Part, watched
 from edge_runtime.drift.window import BLOCK
-from tests.edge_runtime.drift.line import START, make_reference, parts
+from tests.edge_runtime.drift.line import MEANS, START, make_reference, parts
 
 DAY = 86_400
 
@@ -135,3 +135,25 @@ def test_a_small_reference_tolerates_more() -> None:
     small = Monitor(make_reference(images=40), parts_per_day=DAY)
     watch(small, parts(8000, shifts={"sharpness": 0.6}))
     assert "sharpness" not in {moved.statistic for moved in small.moved()}
+
+
+def test_a_class_that_the_model_grows_unsure_of_moves_by_itself(monitor: Monitor) -> None:
+    """Its share and the mean score stay as they were: only the class's own statistic can tell."""
+    watch(monitor, parts(2048))
+    watch(monitor, parts(64 * BLOCK, first=2048, certain=0.6))
+    (moved,) = monitor.moved()
+    assert (moved.statistic, moved.level, moved.unit) == (
+        "certainty:spatter",
+        DriftLevel.ALARM,
+        "probability",
+    )
+    assert moved.now == pytest.approx(0.6, abs=0.02)
+    assert moved.words == "the model is 60.0 % sure of spatter, 90.0 % in training"
+
+
+def test_a_class_that_no_part_is_of_is_no_evidence(monitor: Monitor) -> None:
+    before = monitor.state()["evidence.log"].copy()
+    watch(monitor, parts(4 * BLOCK, defects=0.0, blind=0.0))
+    index = len(MEANS) + [s.name for s in watched(make_reference())].index("certainty:spatter")
+    assert (monitor.state()["evidence.log"][:, index] == before[:, index]).all()
+    assert monitor._effect(index, 64) == 0
