@@ -2,8 +2,9 @@
 
 Streams of the simulated Gen-3 line (`drift_line`): 4,096 parts as in the reference, then a change that
 stays. Changes are made to the pixels that the gate admits, before they are measured and judged by the
-shipped bundle; the doubled defect rate draws more of the modules that have one. Against two others in
-the same run, on the same streams:
+shipped bundle; the doubled defect rate draws more of the modules that have one. Two changes are made to
+the measures instead: brightness or colour that moves evenly over a week, and measures that scatter more
+about the same mean. Against two others in the same run, on the same streams:
 
 - a two-sample Kolmogorov-Smirnov test (scipy) of the last 1,024 parts against the reference's own
   parts, every 64 parts (every 512 while its threshold is set), for each measure and score;
@@ -42,6 +43,10 @@ from edge_runtime.drift.window import BLOCK
 
 QUIET, MOST = 64, 160
 """Blocks before a change, and after it until a detector is given up."""
+SLOW_DEVIATIONS, WEEK = 1.5, round(7 * PARTS_PER_DAY / BLOCK)
+"""A measure's mean moves by so much, evenly over a week of blocks."""
+SCATTER = 1.5
+"""Times the deviation of every measure, its mean staying where it was."""
 KS_BLOCKS = 16
 KS_GRID = 10.0 ** -np.arange(3, 61, 3)
 ADWIN_GRID = 10.0 ** -np.arange(2, 41, 2)
@@ -93,6 +98,26 @@ def adwin(delta: float, blocks: Sequence[Block]) -> list[int]:
         if changed:
             found.append(number)
     return found
+
+
+def slow(reference: DriftReference, measure: str, sign: float) -> Callable[[Block, int], Block]:
+    """What becomes of a block so many blocks after the change began, as a mean moves over a week."""
+    column = [entry.name for entry in reference.measures].index(measure)
+    size = sign * SLOW_DEVIATIONS * reference.measures[column].deviation
+
+    def change(block: Block, number: int) -> Block:
+        values, shares = block
+        offset = np.zeros(values.shape[1])
+        offset[column] = size * min(1.0, number / WEEK)
+        return values + offset, shares
+
+    return change
+
+
+def scattered(reference: DriftReference) -> Callable[[Block, int], Block]:
+    """The same for measures that scatter more."""
+    means = np.array([measure.mean for measure in reference.measures])
+    return lambda block, _number: (means + SCATTER * (block[0] - means), block[1])
 
 
 def quiet_streams(
@@ -184,8 +209,16 @@ def main() -> None:
     days = np.arange(0, REFERENCE_DAYS, 3)
     plain = Drawn(together(record(808, days, arguments.modules)), monitor)
     rows: dict[str, object] = {}
-    for name, change in [("nothing (control)", None), ("defect rate x2", None), *CHANGES.items()]:
+    on_measures = {
+        "brightness -1.5 deviations in a week": slow(reference, "brightness", -1),
+        "colour +1.5 deviations in a week": slow(reference, "colour", 1),
+        "scatter x1.5": scattered(reference),
+    }
+    unchanged = [(name, None) for name in ("nothing (control)", "defect rate x2", *on_measures)]
+    for name, change in [*unchanged, *CHANGES.items()]:
         changed = plain
+        altered = on_measures.get(name, lambda block, _number: block)
+        most = WEEK if name.endswith("in a week") else MOST
         if change is not None:
             changed = Drawn(together(record(808, days, arguments.modules, change)), monitor)
         delays: dict[str, list[int | None]] = {key: [] for key in detectors}
@@ -193,7 +226,9 @@ def main() -> None:
         for _ in range(arguments.repeats):
             defects = 2.0 if name.startswith("defect") else 1.0
             stream = [plain.block(rng) for _ in range(QUIET)]
-            stream += [changed.block(rng, defects=defects) for _ in range(MOST)]
+            stream += [
+                altered(changed.block(rng, defects=defects), number) for number in range(most)
+            ]
             for key, detector in detectors.items():
                 hit = detector(stream)
                 if hit is not None and hit < QUIET:

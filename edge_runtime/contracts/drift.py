@@ -115,6 +115,8 @@ class Moved(Contract):
     """Distance of the distributions in standard deviations of the reference; null likewise."""
     affected: Share | None
     """Share of recent parts outside of where 95 % of the reference lies; null likewise."""
+    camera: int | None = None
+    """Which of the station's cameras it is about, from 0; null for the station as a whole."""
     words: str
     """The same as a sentence."""
 

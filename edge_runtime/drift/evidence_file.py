@@ -29,11 +29,13 @@ class EvidenceFile:
         self._mark = f"{_FORM} {learnt_with}"
         self._failing = False
 
-    def monitor(self, reference: DriftReference, *, parts_per_day: float) -> Monitor:
+    def monitor(
+        self, reference: DriftReference, *, parts_per_day: float, cameras: int = 1
+    ) -> Monitor:
         """A monitor that goes on from what was written last, or begins anew where that cannot be."""
         state = self._read()
         if state is not None:
-            resumed = Monitor(reference, parts_per_day=parts_per_day)
+            resumed = Monitor(reference, parts_per_day=parts_per_day, cameras=cameras)
             try:
                 resumed.resume(state)
             except ValueError as exc:
@@ -41,7 +43,7 @@ class EvidenceFile:
             else:
                 _LOG.info("drift: evidence of %d parts is gone on from", resumed.parts)
                 return resumed
-        return Monitor(reference, parts_per_day=parts_per_day)
+        return Monitor(reference, parts_per_day=parts_per_day, cameras=cameras)
 
     def _read(self) -> State | None:
         try:

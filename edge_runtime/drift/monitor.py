@@ -10,7 +10,7 @@ done once per block of parts.
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -70,15 +70,31 @@ class Part:
     """Defect score, 0..1; None where nothing was inspected."""
     certain: float | None = None
     """Probability of `label`, 0..1; None where nothing was inspected or nobody noted it."""
+    cameras: tuple[int, ...] = (0,)
+    """Of which camera each view is, in the order of `measured`."""
+
+    @property
+    def measured(self) -> tuple[FrameStatistics, ...]:
+        """Of all views that could be seen."""
+        return () if self.statistics is None else (self.statistics,)
 
 
 class Monitor:
     """Watches one station against a reference; used by one thread at a time.
 
-    `parts_per_day` turns days between false detections into blocks; an upper estimate is safe.
+    `parts_per_day` turns days between false detections into blocks; an upper estimate is safe. Of
+    several `cameras` each is measured by itself as well. All tests of a station share one allowance of
+    false detections: `tests` is their number where they are not all of this monitor.
     """
 
-    def __init__(self, reference: DriftReference, *, parts_per_day: float) -> None:
+    def __init__(
+        self,
+        reference: DriftReference,
+        *,
+        parts_per_day: float,
+        cameras: int = 1,
+        tests: int | None = None,
+    ) -> None:
         self.parts = 0
         """Watched so far."""
         self._measures = reference.measures
@@ -88,7 +104,8 @@ class Monitor:
         count = len(self._measures) + len(self._shares)
         steps = max(1.0, DAYS_BETWEEN_FALSE_DETECTIONS * parts_per_day / BLOCK)
         # Each statistic has two tests, and their rates of false detections add up.
-        self._evidence = Evidence(count, math.log(2 * count * steps))
+        tests = tests or count + (cameras * len(self._measures) if cameras > 1 else 0)
+        self._evidence = Evidence(count, math.log(2 * tests * steps))
         self._onsets = np.zeros((2, count))
         """Unix time, seconds, at which the evidence last started anew."""
         self._standings = [
@@ -99,15 +116,24 @@ class Monitor:
         known = reference.answers if reference.line_mix else None
         self._estimator = Estimator(known) if known is not None else None
         self._block: list[Part] = []
+        alone = reference.model_copy(update={"shares": (), "answers": None})
+        self._by_camera = tuple(
+            Monitor(alone, parts_per_day=parts_per_day, tests=tests)
+            for _ in range(cameras if cameras > 1 else 0)
+        )
 
     @property
     def level(self) -> DriftLevel:
         """The gravest level of any statistic."""
-        return highest(standing.level for standing in self._standings)
+        own = [standing.level for standing in self._standings]
+        return highest([*own, *(camera.level for camera in self._by_camera)])
 
     def observe(self, part: Part) -> None:
         """Take in one part, in the order of the line."""
         self.parts += 1
+        if self._by_camera:
+            for camera, view in zip(part.cameras, part.measured, strict=False):
+                self._by_camera[camera].observe(replace(part, statistics=view, cameras=(0,)))
         self._block.append(part)
         if len(self._block) == BLOCK:
             self.take_block(self._block[0].at, *self.numbers(self._block))
@@ -123,7 +149,17 @@ class Monitor:
         return values, self._counted.values(block)
 
     def moved(self) -> tuple[Moved, ...]:
-        """What has moved, the gravest first and then the largest for its size."""
+        """What has moved, the gravest first and then the largest for its size; cameras after the station
+        as a whole, which leaves to them what they tell more closely."""
+        cameras = [
+            moved.model_copy(update={"camera": number, "words": f"camera {number}: {moved.words}"})
+            for number, camera in enumerate(self._by_camera)
+            for moved in camera.moved()
+        ]
+        closer = {moved.statistic for moved in cameras}
+        return (*(each for each in self._moved() if each.statistic not in closer), *cameras)
+
+    def _moved(self) -> tuple[Moved, ...]:
         indices = [i for i, s in enumerate(self._standings) if s.level is not DriftLevel.OK]
         indices.sort(
             key=lambda i: (
@@ -163,6 +199,8 @@ class Monitor:
         }
         if self._estimator is not None:
             arrays |= named("answers", self._estimator.state())
+        for place, camera in enumerate(self._by_camera):
+            arrays |= named(f"camera{place}", camera.state())
         return arrays
 
     def resume(self, state: State) -> None:
@@ -180,6 +218,8 @@ class Monitor:
         self._measured.scatter.resume(portion("scatter", state))
         if self._estimator is not None:
             self._estimator.resume(portion("answers", state))
+        for place, camera in enumerate(self._by_camera):
+            camera.resume(portion(f"camera{place}", state))
 
     # --- once per block -----------------------------------------------------------------------------
 

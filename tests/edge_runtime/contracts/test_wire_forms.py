@@ -113,6 +113,7 @@ DRIFT = DriftReport(
         labels=412,
         random=300,
         since=VERDICT.captured_at,
+        received={"accepted": 405, "corrected": 7, "unknown_part": 2},
         words="measured: defect recall 0.970 (0.900 to 0.995), false positives 0.008 (0.003 to 0.017)",
     ),
 )
