@@ -19,6 +19,7 @@ from edge_runtime import policy
 from edge_runtime.bundle import open_bundle
 from edge_runtime.contracts.drift import DriftReference
 from edge_runtime.contracts.frame import Frame, Pixels
+from edge_runtime.contracts.manifest import ModelSpec
 from edge_runtime.drift.monitor import (
     CERTAINTY,
     CLASS,
@@ -31,7 +32,7 @@ from edge_runtime.drift.monitor import (
 from edge_runtime.drift.statistics import measure
 from edge_runtime.drift.window import BLOCK
 from edge_runtime.engines.catalogue import open_engine
-from edge_runtime.inspection import Inspector, gate
+from edge_runtime.inspection import Inspector, Judgement, gate
 from edge_runtime.quality import Admitted, admit
 from edge_runtime.simulation.line import SimulatedLine
 from edge_runtime.simulation.seam import CROPS_PER_MODULE
@@ -94,25 +95,24 @@ def record(
                 for start in range(0, len(frames), _BATCH)
                 for each in inspector.judge(frames[start : start + _BATCH])
             ]
-            parts = tuple(
-                Part(
-                    at=START,
-                    statistics=each.statistics,
-                    outcome=each.decision.outcome,
-                    label=each.decision.label,
-                    score=policy.defect_score(each.decision.scores, model)
-                    if each.decision.scores
-                    else None,
-                    certain=each.decision.scores[each.decision.label]
-                    if each.decision.label is not None
-                    else None,
-                )
-                for each in judged
-            )
+            parts = tuple(part_of(each, model) for each in judged)
             bad = [line.fate(index).true_label != "no_defect" for index in indices]
             defective = np.array(bad).reshape(-1, CROPS_PER_MODULE).any(axis=1)
             pools.append(Pool(parts=parts, defective=defective))
     return pools
+
+
+def part_of(judged: Judgement, model: ModelSpec) -> Part:
+    """What the daemon tells the monitor of a part."""
+    decision = judged.decision
+    return Part(
+        at=START,
+        statistics=judged.statistics,
+        outcome=decision.outcome,
+        label=decision.label,
+        score=policy.defect_score(decision.scores, model) if decision.scores else None,
+        certain=decision.scores[decision.label] if decision.label is not None else None,
+    )
 
 
 def together(pools: Sequence[Pool]) -> Pool:
