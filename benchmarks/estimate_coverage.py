@@ -255,7 +255,8 @@ def coverage(
                 )
             away = np.clip((scene.rows[window] - mean) / deviation, -5, 5).mean(axis=0)
             moved = int(np.abs(away).argmax())
-            estimated = estimator.estimate(doubt(MEASURES[moved], float(away[moved])))
+            why = doubt(MEASURES[moved], float(away[moved]))
+            estimated = estimator.estimate(estimator.answered(why))
             if estimated is None:
                 raise AssertionError("a full window has an estimate")
             tallies[name].add(

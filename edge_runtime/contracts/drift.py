@@ -5,6 +5,7 @@
 drift is decided in `edge_runtime.drift`.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
@@ -145,3 +146,6 @@ class DriftReport(Contract):
     """The present figures without labels; null where nothing is known to estimate them from."""
     measured: Measured | None = None
     """The figures from labels that came back; null where the station takes none."""
+    effects: Mapping[str, float] = {}
+    """Of every statistic that is watched, moved or not; as in `Moved`, over the most recent parts. Empty
+    before the first block of parts is full."""

@@ -7,11 +7,13 @@ are marked unreliable when the frames have moved far; and it cannot see a class 
 defect which the model hardly tells has become frequent. What was measured of it:
 docs/production-plan.md.
 
-Knows no clock and no thread. Memory does not grow.
+Knows no clock. Memory does not grow. Counting is the business of one thread; estimating takes
+milliseconds, works on a copy and is the business of another one, one at a time.
 """
 
 from bisect import bisect_right
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,14 +28,27 @@ from edge_runtime.drift.window import BLOCKS
 
 FEWEST_PARTS = 512
 """Of fewer, chance is all that a figure would show."""
+RENEWED_EVERY = 8
+"""Blocks; an estimate over 64 of them does not change sooner."""
 BORNE_OUT_TO = 3.0
 """Standard deviations of the reference that a mean may have moved; why: docs/production-plan.md."""
 _LEAST = 1e-3
 """Images of any class that are expected in any cell, so that no error is ruled out."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """Parts that an estimate is about."""
+
+    blocks: int
+    """Counted when this was taken."""
+    parts: npt.NDArray[np.float64]
+    """(cells,)"""
+    unreliable: str | None
+
+
 class Estimator:
-    """Counts the answers of the last BLOCKS blocks; used by one thread at a time."""
+    """Counts the answers of the last BLOCKS blocks, and estimates figures from such counts."""
 
     def __init__(self, reference: AnswerReference) -> None:
         self._cells = cells(reference)
@@ -47,7 +62,7 @@ class Estimator:
         """By block, a ring, and cell."""
         self.blocks = 0
         """Counted so far."""
-        self._last: tuple[int, Figures] | None = None
+        self._last: tuple[Answered, Figures] | None = None
 
     def take_block(self, answers: Iterable[tuple[Outcome, str, float]]) -> None:
         """Count a block of parts: outcome, class, and the probability of that class."""
@@ -67,26 +82,28 @@ class Estimator:
         self.blocks = number(state, "blocks")
         take_over({"counts": self.counts}, state)
 
-    def estimate(self, unreliable: str | None) -> Estimated | None:
-        """The figures of the parts in the window; None where they are too few.
+    def answered(self, unreliable: str | None) -> "Answered":
+        """What there is to estimate from now; `unreliable` is why an estimate need not hold, None where
+        nothing speaks against it."""
+        return Answered(
+            blocks=self.blocks, parts=self.counts.sum(axis=0, dtype=float), unreliable=unreliable
+        )
 
-        `unreliable` is why they need not hold, None where nothing speaks against them.
-        """
-        parts = self.counts.sum(axis=0)
-        if parts.sum() < FEWEST_PARTS:
+    def estimate(self, answered: "Answered") -> Estimated | None:
+        """The figures of these parts, anew every RENEWED_EVERY blocks; None where they are too few."""
+        if answered.parts.sum() < FEWEST_PARTS:
             return None
-        if self._last is None or self._last[0] != self.blocks:
-            found = figures(self._cells, parts.astype(np.float64), realised=True)
-            self._last = self.blocks, found
-        found = self._last[1]
+        if self._last is None or answered.blocks - self._last[0].blocks >= RENEWED_EVERY:
+            self._last = answered, figures(self._cells, answered.parts, realised=True)
+        before, found = self._last
         return Estimated(
             macro_f1=found.macro_f1,
             defect_recall=found.defect_recall,
             false_positive_rate=found.false_positive_rate,
             confidence=found.confidence,
-            parts=int(parts.sum()),
-            unreliable=unreliable,
-            words=words.of_figures("estimated", found, unreliable),
+            parts=int(before.parts.sum()),
+            unreliable=answered.unreliable,
+            words=words.of_figures("estimated", found, answered.unreliable),
         )
 
 

@@ -6,7 +6,6 @@ read is told in one line and begun anew, what cannot be written is told once.
 """
 
 import logging
-import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,8 @@ import numpy as np
 from edge_runtime.contracts.drift import DriftReference
 from edge_runtime.drift.monitor import Monitor
 from edge_runtime.drift.state import State
+from edge_runtime.errors import StateError
+from edge_runtime.written_aside import written_aside
 
 _LOG = logging.getLogger(__name__)
 _FORM = "edge-inspect/drift-evidence/1"
@@ -68,21 +69,16 @@ class EvidenceFile:
 
     def write(self, state: State) -> None:
         """Replace what was written before, all or nothing."""
-        aside = self._path.with_suffix(".new")
+        arrays: dict[str, Any] = {"mark": np.array(self._mark), **state}
         try:
-            with aside.open("wb") as file:
-                arrays: dict[str, Any] = {"mark": np.array(self._mark), **state}
+            with (
+                written_aside(self._path, error=StateError) as aside,
+                aside.open("wb") as file,
+            ):
                 np.savez(file, **arrays)
-                file.flush()
-                os.fsync(file.fileno())
-            aside.rename(self._path)
-        except OSError as exc:
+        except StateError as exc:
             if not self._failing:
-                _LOG.warning(
-                    "drift: %s cannot be written (%s): evidence will not outlive the daemon",
-                    self._path,
-                    exc.strerror,
-                )
+                _LOG.warning("drift: %s: evidence will not outlive the daemon", exc)
             self._failing = True
         else:
             self._failing = False

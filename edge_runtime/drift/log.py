@@ -49,6 +49,8 @@ class DriftLog:
         self._evidence = evidence
         self._measured = measured
         self._lock = threading.Lock()
+        self._estimating = threading.Lock()
+        """Apart, so that a part that was decided waits for no estimate."""
         self._level = DriftLevel.OK if monitor is None else monitor.level
         self._saved = 0 if monitor is None else monitor.parts
 
@@ -75,11 +77,21 @@ class DriftLog:
             return self._report(DriftLevel.NOT_MONITORED, f"not monitored: {self._instead}")
         with self._lock:
             level, moved, parts = self._monitor.level, self._monitor.moved(), self._monitor.parts
-            estimated = self._monitor.estimated()
+            effects, answered = self._monitor.effects(), self._monitor.answered()
+        estimated = None
+        if answered is not None:
+            with self._estimating:
+                estimated = self._monitor.estimate(answered)
         since = min((each.since for each in moved), default=None)
         report = self._report(level, words.summary(moved, since))
         return report.model_copy(
-            update={"since": since, "parts": parts, "moved": moved, "estimated": estimated}
+            update={
+                "since": since,
+                "parts": parts,
+                "moved": moved,
+                "effects": effects,
+                "estimated": estimated,
+            }
         )
 
     def save(self, *, at_once: bool = False) -> None:

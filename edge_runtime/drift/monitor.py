@@ -27,7 +27,7 @@ from edge_runtime.contracts.drift import (
 from edge_runtime.contracts.performance import Estimated
 from edge_runtime.contracts.verdict import Outcome
 from edge_runtime.drift import effects, words
-from edge_runtime.drift.estimate import Estimator, doubt
+from edge_runtime.drift.estimate import Answered, Estimator, doubt
 from edge_runtime.drift.levels import (
     CERTAINTY_SIZES,
     MEASURE_SIZES,
@@ -169,8 +169,8 @@ class Monitor:
         )
         return tuple(self._describe(index) for index in indices)
 
-    def estimated(self) -> Estimated | None:
-        """How well the station does at present, as far as that can be told without a label."""
+    def answered(self) -> Answered | None:
+        """What `estimate` works on; None where nothing can be estimated."""
         if self._estimator is None:
             return None
         shifts = [self._window.shift(index, BLOCKS) for index in range(len(self._measures))]
@@ -178,7 +178,21 @@ class Monitor:
             zip((m.name for m in self._measures), shifts, strict=True),
             key=lambda each: abs(each[1]),
         )
-        return self._estimator.estimate(doubt(name, furthest))
+        return self._estimator.answered(doubt(name, furthest))
+
+    def estimate(self, answered: Answered) -> Estimated | None:
+        """How well the station does, as far as that can be told without a label; None of too few parts.
+
+        Takes milliseconds, and may run beside all else that the monitor does.
+        """
+        return None if self._estimator is None else self._estimator.estimate(answered)
+
+    def effects(self) -> dict[str, float]:
+        """Signed effect of every statistic over the most recent parts; empty before the first block."""
+        if not self._window.blocks:
+            return {}
+        names = [*(each.name for each in self._measures), *(each.name for each in self._shares)]
+        return {name: self._effect(index, self._recent(index)) for index, name in enumerate(names)}
 
     def state_bytes(self) -> int:
         """Bytes of numbers held for all statistics; Python's own overhead is not in it."""

@@ -66,6 +66,13 @@ _CHANNELS: Final = (
         retained=True,
     ),
     _Channel(
+        name="retrain",
+        address=_TOPICS.retrain,
+        summary="Open requests to teach the model anew, and how the rules behind them stand.",
+        schema="retrain",
+        retained=True,
+    ),
+    _Channel(
         name="replayAnswer",
         address=_TOPICS.replay_answer,
         summary="What becomes of a replay request, said before the verdicts themselves.",

@@ -66,7 +66,7 @@ def covered(*, hard: float, repeats: int = 40) -> tuple[float, float]:
         before, now = Line(seed, hard=0.03), Line(10_000 + seed, hard=hard)
         estimator = Estimator(before.reference(2000))
         now.watched_by(estimator, BLOCK * BLOCKS)
-        found = estimator.estimate(None)
+        found = estimator.estimate(estimator.answered(None))
         assert found is not None
         assert found.defect_recall is not None
         estimated += found.defect_recall.low <= now.recall() <= found.defect_recall.high
@@ -90,9 +90,9 @@ def test_too_few_parts_have_no_estimate() -> None:
     line = Line(1, hard=0.03)
     estimator = Estimator(line.reference(2000))
     line.watched_by(estimator, FEWEST_PARTS - BLOCK)
-    assert estimator.estimate(None) is None
+    assert estimator.estimate(estimator.answered(None)) is None
     line.watched_by(estimator, BLOCK)
-    found = estimator.estimate(None)
+    found = estimator.estimate(estimator.answered(None))
     assert found is not None
     assert found.parts == FEWEST_PARTS
 
@@ -104,7 +104,7 @@ def test_only_the_window_counts() -> None:
     now.watched_by(estimator, BLOCK * BLOCKS)
     fresh = Estimator(Line(1, hard=0.03).reference(2000))
     now.watched_by(fresh, BLOCK * BLOCKS)
-    assert estimator.estimate(None) == fresh.estimate(None)
+    assert estimator.estimate(estimator.answered(None)) == fresh.estimate(fresh.answered(None))
 
 
 def test_an_estimate_is_told_in_words_with_its_doubt() -> None:
@@ -112,7 +112,7 @@ def test_an_estimate_is_told_in_words_with_its_doubt() -> None:
     estimator = Estimator(line.reference(2000))
     line.watched_by(estimator, BLOCK * BLOCKS)
     why = doubt("brightness", -9.0)
-    found = estimator.estimate(why)
+    found = estimator.estimate(estimator.answered(why))
     assert found is not None
     assert found.unreliable == why
     assert found.words.startswith("estimated: macro F1 0.")

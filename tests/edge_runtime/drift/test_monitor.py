@@ -204,3 +204,16 @@ def test_what_a_camera_has_learnt_is_gone_on_from() -> None:
     resumed.resume(monitor.state())
     assert resumed.moved() == monitor.moved()
     assert resumed.moved()[0].camera == 1
+
+
+def test_effects_are_told_of_all_that_is_watched_once_a_block_is_full(monitor: Monitor) -> None:
+    watch(monitor, parts(63))
+    assert monitor.effects() == {}
+    watch(monitor, parts(2000, first=63, shifts={"colour": -2}))
+    effects = monitor.effects()
+    reference = make_reference()
+    assert list(effects) == [each.name for each in (*reference.measures, *reference.shares)]
+    assert effects["colour"] == pytest.approx(-2, abs=0.1)
+    assert {each.statistic: each.effect for each in monitor.moved()} == {
+        "colour": effects["colour"]
+    }
