@@ -324,11 +324,11 @@ def _one_process(way: str, seed: int, first: int, last: int, hang_s: float) -> t
     ) as process:
         assert process.stdout is not None
         os.set_blocking(process.stdout.fileno(), False)
-        heard, pending = time.monotonic(), b""
+        heard, pending, begun = time.monotonic(), b"", False
         while True:
             piece = process.stdout.read()
             if piece:
-                heard = time.monotonic()
+                heard, begun = time.monotonic(), True
                 *lines, pending = (pending + piece).split(b"\n")
                 for line in lines:
                     if line.startswith(b"{"):
@@ -338,7 +338,7 @@ def _one_process(way: str, seed: int, first: int, last: int, hang_s: float) -> t
                         number = int(line)
             elif piece == b"":
                 break
-            elif time.monotonic() - heard > hang_s:
+            elif time.monotonic() - heard > (hang_s if begun else HANG_S):
                 process.kill()
                 found.defects.append(f"file {number}: not done after {hang_s:g} s")
                 break
