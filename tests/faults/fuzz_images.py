@@ -182,7 +182,7 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
 def file(seed: int, number: int) -> tuple[str, bytes]:
     """Kind and bytes of one file; always the same."""
     chance = random.Random(f"{seed}/{number}")
-    if number % 200 == 0:
+    if number % 200 == 199:
         kind, data = bombs()[number // 200 % len(bombs())]
         return f"bomb {kind}", data
     if number % 20 == 1:
@@ -265,7 +265,7 @@ def work(way: str, seed: int, first: int, last: int, say: Callable[[str], None])
     """Do the files in this process, saying each number before and what was found after each block."""
     with tempfile.TemporaryDirectory() as name:
         folder, found = Path(name), Found()
-        genuine(), bombs()
+        genuine()
         for _ in WAYS["gate"](*genuine()[0], folder):
             before_kb = _peak_kb()
         for number in range(first, last):
