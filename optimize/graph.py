@@ -19,9 +19,13 @@ from onnx.external_data_helper import ExternalDataInfo, load_external_data_for_m
 from pydantic import ValidationError
 
 from edge_runtime.contracts.manifest import MODEL_SPEC_KEY, InputSpec, ModelSpec
+from edge_runtime.engines.tensors import FEATURE_MAP, FEATURES
 from edge_runtime.errors import first_line
+from optimize.data.sealed import Sealed
 from optimize.errors import ModelError
 
+SEALED_KEY = "edge_inspect.sealed"
+"""Metadata of a model that was taught under a frozen split: `Sealed.to_text`."""
 INPUT = "frames"
 OUTPUT = "logits"
 # What the oldest supported ONNX Runtime (1.20) reads; newer files would load on some boxes only.
@@ -39,6 +43,8 @@ class FloatModel:
     """Of the ONNX file as it was read."""
     proto: onnx.ModelProto
     spec: ModelSpec
+    sealed: Sealed
+    """The test images that it must not be shown before its final evaluation."""
 
     @property
     def nodes(self) -> int:
@@ -69,7 +75,14 @@ def read_model(path: Path) -> FloatModel:
     _check_output(path, proto, spec)
     _check_weights(path, proto)
     _check_normalisation(path, proto, spec.input)
-    return FloatModel(path=path, sha256=hashlib.sha256(data).hexdigest(), proto=proto, spec=spec)
+    del proto.graph.output[1:]  # a bundle's own file tells more: `optimize.features` gives it anew
+    return FloatModel(
+        path=path,
+        sha256=hashlib.sha256(data).hexdigest(),
+        proto=proto,
+        spec=spec,
+        sealed=_read_sealed(path, proto),
+    )
 
 
 def simplify(model: FloatModel) -> FloatModel:
@@ -194,6 +207,14 @@ def _read_spec(path: Path, proto: onnx.ModelProto) -> ModelSpec:
         raise ModelError(f"{path}: metadata {MODEL_SPEC_KEY}: {where}: {first['msg']}") from exc
 
 
+def _read_sealed(path: Path, proto: onnx.ModelProto) -> Sealed:
+    texts = [prop.value for prop in proto.metadata_props if prop.key == SEALED_KEY]
+    try:
+        return Sealed.from_text(texts[0] if texts else "")
+    except ValueError as exc:
+        raise ModelError(f"{path}: metadata {SEALED_KEY}: {exc}: {_REPEAT}") from exc
+
+
 def _check_input(path: Path, proto: onnx.ModelProto, spec: InputSpec) -> None:
     constants = initializers(proto)
     inputs = [value for value in proto.graph.input if value.name not in constants]
@@ -228,9 +249,10 @@ def _check_input(path: Path, proto: onnx.ModelProto, spec: InputSpec) -> None:
 
 def _check_output(path: Path, proto: onnx.ModelProto, spec: ModelSpec) -> None:
     outputs = list(proto.graph.output)
-    if len(outputs) != 1 or outputs[0].name != OUTPUT:
-        names = ", ".join(value.name for value in outputs) or "none"
-        raise ModelError(f"{path} must have one output `{OUTPUT}`, it has {names}: {_REPEAT}")
+    names = [value.name for value in outputs]
+    if names[:1] != [OUTPUT] or not set(names[1:]) <= {FEATURES, FEATURE_MAP}:
+        seen = ", ".join(names) or "none"
+        raise ModelError(f"{path} must have one output `{OUTPUT}`, it has {seen}: {_REPEAT}")
     kind, shape = outputs[0].type.tensor_type.elem_type, _shape(outputs[0])
     if kind != onnx.TensorProto.FLOAT or len(shape) != 2 or shape[1] != len(spec.labels):
         raise ModelError(

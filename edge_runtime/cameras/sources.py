@@ -42,6 +42,11 @@ class SourceSpec:
         return _SCHEMES[self.scheme].live
 
     @property
+    def patient(self) -> bool:
+        """Its frames wait until they are asked for; those of another come at a pace of their own."""
+        return not (self.live or self.parameters.get("rate", 0))
+
+    @property
     def resumes(self) -> bool:
         """Opened anew, it goes on where it was, more or less; another begins from its first frame."""
         return self.live or bool(self.parameters.get("watch", False))

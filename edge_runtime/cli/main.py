@@ -11,6 +11,7 @@ from edge_runtime.cli import (
     doctor,
     install_service,
     record,
+    retrain,
     run,
     snapshot,
     tail,
@@ -37,7 +38,19 @@ PROGRAM = Program(
     name="edge-inspect",
     description="Inspect parts at a station of the line: frames in, verdicts at the MES.",
     epilog=_EPILOG,
-    commands=(run, check, doctor, cameras, snapshot, record, audit, tail, install_service, demo),
+    commands=(
+        run,
+        check,
+        doctor,
+        cameras,
+        snapshot,
+        record,
+        audit,
+        tail,
+        retrain,
+        install_service,
+        demo,
+    ),
 )
 
 

@@ -11,6 +11,7 @@ from edge_runtime.contracts.journal import JournalHead
 from edge_runtime.contracts.manifest import BundleManifest, ModelSpec
 from edge_runtime.contracts.recording import RecordedFrame, RecordingHeader
 from edge_runtime.contracts.replay import ReplayAnswer, ReplayRequest
+from edge_runtime.contracts.retrain import EvidencePack, RetrainState
 from edge_runtime.contracts.verdict import VerdictMessage
 
 PUBLISHED: dict[str, type[Contract]] = {
@@ -19,6 +20,8 @@ PUBLISHED: dict[str, type[Contract]] = {
     "journal": JournalHead,
     "drift": DriftReport,
     "drift-reference": DriftReference,
+    "retrain": RetrainState,
+    "evidence": EvidencePack,
     "replay-request": ReplayRequest,
     "replay-answer": ReplayAnswer,
     "recording": RecordingHeader,

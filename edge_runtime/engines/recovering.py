@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.contracts.manifest import ModelSpec
-from edge_runtime.engines.base import InferenceEngine
-from edge_runtime.engines.tensors import check_logits
+from edge_runtime.engines.base import Inference, InferenceEngine
+from edge_runtime.engines.tensors import checked
 from edge_runtime.errors import EdgeInspectError, EngineError, first_line
 
 _LOG = logging.getLogger(__name__)
@@ -62,28 +62,29 @@ class RecoveringEngine:
     def name(self) -> str:
         return self._name
 
-    def infer(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def infer(self, batch: npt.NDArray[np.uint8]) -> Inference:
         try:
-            logits = self._ask(batch)
+            answer = self._ask(batch)
         except EngineError:
             if self._closed or not self._due():
                 raise
             self._reopen()
-            logits = self._ask(batch)
+            answer = self._ask(batch)
         if self._failures:
             _LOG.info("the engine answers again after %d failures", self._failures)
         self._failures, self._pause_s = 0, self._first_pause_s
-        return logits
+        return answer
 
     def close(self) -> None:
         self._closed = True
         self._release()
 
-    def _ask(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def _ask(self, batch: npt.NDArray[np.uint8]) -> Inference:
         if self._engine is None:
             raise EngineError("the engine is closed")
         try:
-            return check_logits(self._engine.infer(batch), len(batch), self._spec)
+            answer = self._engine.infer(batch)
+            return checked(answer.logits, answer.features, len(batch), self._spec)
         except EngineError as exc:
             self._count(exc)
             raise

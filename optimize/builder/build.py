@@ -68,8 +68,8 @@ def build(order: Order, watch: Watch) -> Built:
     given = read_model(order.model)
     _check_runs(given, order)
     model = simplify(given)
-    validation = open_validation(order, model.spec)
-    calibration = read_calibration(order, model.spec, watch)
+    validation = open_validation(order, model)
+    calibration = read_calibration(order, model, watch)
     source = observe(model, calibration, order.kinds, watch)
     candidates = [make_best(source, kind, order, watch) for kind in order.kinds]
     evidence = (
@@ -133,7 +133,7 @@ def _glance(source: Source, order: Order, watch: Watch) -> _Evidence:
 def _write(source: Source, evidence: _Evidence, order: Order, watch: Watch) -> _Written:
     """Measure, and write the bundle."""
     model, candidates = source.model, evidence.candidates
-    files = {FLOAT: model.proto} | {made.precision: made.proto for made in candidates}
+    files = {FLOAT: source.file} | {made.precision: made.proto for made in candidates}
     runs = files | {made.precision: made.rehearsed for made in candidates}
     with package.staging(order.target) as folder:
         for precision, proto in files.items():

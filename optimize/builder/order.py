@@ -9,6 +9,7 @@ from edge_runtime.contracts.manifest import BundleManifest
 from optimize.builder.kinds import Kind
 from optimize.calibration.ranges import Method
 from optimize.data.manifest import Columns, Condition
+from optimize.data.sealed import Sealed
 from optimize.gate_report.record import GateReport
 from optimize.gates import Limits
 
@@ -41,8 +42,8 @@ class Order:
     """Rows of both manifests that are meant."""
     line_mix: bool = False
     """Whether the validation images have the mix of classes that the line makes."""
-    sealed: frozenset[bytes] = frozenset()
-    """SHA-256 of images that neither may hold: those of a sealed test set."""
+    sealed: Sealed = field(default_factory=Sealed)
+    """Test images that neither may hold, besides those that the model itself names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,11 @@ class FaultyEngine:
             while self._broken.exists():
                 time.sleep(0.01)
             return self._engine.infer(batch)
-        return FAULTS[self._fault](self._engine.infer(batch))
+        answer = self._engine.infer(batch)
+        broken = FAULTS[self._fault](answer.logits)
+        if not isinstance(broken, np.ndarray):
+            return broken
+        return replace(answer, logits=broken)
 
     def close(self) -> None:
         self._engine.close()

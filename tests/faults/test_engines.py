@@ -16,6 +16,7 @@ from edge_runtime.config import StationConfig
 from edge_runtime.contracts.health import Health
 from edge_runtime.contracts.verdict import Outcome, VerdictMessage
 from edge_runtime.engines import recovering
+from edge_runtime.engines.base import Inference
 from edge_runtime.engines.null import NullEngine
 from edge_runtime.engines.recovering import RecoveringEngine
 from edge_runtime.errors import BundleError, EngineError
@@ -34,8 +35,8 @@ WORDS = {
     "returns all NaN": "the model answered with NaN or infinity",
     "returns a wrong shape": "the model answered with shape",
     "returns too few": "the model answered with shape",
-    "returns nothing": "AttributeError: 'NoneType' object has no attribute 'shape'",
-    "returns words": "AttributeError: 'str' object has no attribute 'shape'",
+    "returns nothing": "AttributeError: 'NoneType' object has no attribute 'logits'",
+    "returns words": "AttributeError: 'str' object has no attribute 'logits'",
     "raises": "RuntimeError: CUDA error: an illegal memory access was encountered",
     "raises its own error": "the device was reset",
     "has no memory": "MemoryError: 2.1 GiB for an array",
@@ -156,7 +157,11 @@ def test_an_engine_that_only_a_new_one_mends_is_opened_anew(
 def test_nan_that_passed_the_engines_check_is_still_not_called_good(
     config: StationConfig, broken: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recovering, "check_logits", lambda logits, *_: logits)
+    monkeypatch.setattr(
+        recovering,
+        "checked",
+        lambda logits, features, *_: Inference(logits=logits, features=features),
+    )
     break_engines("returns all NaN", broken)
     with Watched(config) as watched:
         watched.hear(answered(Outcome.OK))
@@ -231,7 +236,7 @@ def test_two_failures_are_not_yet_a_reason_and_the_third_batch_is_answered_by_a_
     fail(engine, 2)
     assert (opener.opened, engine.reopened) == (1, 0)
     broken.unlink()
-    assert engine.infer(BATCH).shape == (2, 3), "the batch itself, on the new engine"
+    assert engine.infer(BATCH).logits.shape == (2, 3), "the batch itself, on the new engine"
     assert (opener.opened, opener.open, engine.reopened) == (2, 1, 1)
 
 
@@ -264,7 +269,7 @@ def test_an_engine_that_cannot_be_opened_anew_is_tried_again_later(
             engine.infer(BATCH)
     opener.refusal = None
     broken.unlink()
-    assert engine.infer(BATCH).shape == (2, 3)
+    assert engine.infer(BATCH).logits.shape == (2, 3)
 
 
 def test_openings_that_help_nothing_are_further_and_further_apart(

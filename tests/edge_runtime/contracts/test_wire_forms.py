@@ -13,6 +13,7 @@ from edge_runtime.contracts.frame import Frame
 from edge_runtime.contracts.health import Health, Latency
 from edge_runtime.contracts.manifest import DecisionRule, InputSpec, ModelSpec, Thresholds
 from edge_runtime.contracts.recording import ImageForm, RecordedFrame, RecordingHeader
+from edge_runtime.contracts.retrain import RetrainRequest, RetrainState, RuleStanding
 from edge_runtime.contracts.schemas import schemas
 from edge_runtime.contracts.verdict import (
     DeliveryNote,
@@ -96,6 +97,36 @@ DRIFT = DriftReport(
         ),
     ),
 )
+RETRAIN = RetrainState(
+    boot_id=VERDICT.boot_id,
+    site="voltforge",
+    line="L07",
+    station="S3",
+    at=VERDICT.captured_at,
+    bundle="weld-seam/1.0.0",
+    requests=(
+        RetrainRequest(
+            id="20260115T083000Z-drift",
+            at=VERDICT.captured_at,
+            rule="drift",
+            words="drift alarm: frames are 600 K colder (bluer) than in training",
+            bundle="weld-seam/1.0.0",
+            model_sha256=VERDICT.model_sha256,
+            source_sha256="c" * 64,
+            level=DriftLevel.ALARM,
+            evidence="20260115T083000Z-drift",
+        ),
+    ),
+    rules=(
+        RuleStanding(
+            rule="drift",
+            words="pictures drift: warning for 24 h or alarm for 1 h",
+            standing="requested",
+            since=VERDICT.captured_at,
+        ),
+        RuleStanding(rule="calendar", words="switched off", standing="off", since=None),
+    ),
+)
 RECORDING = RecordingHeader(
     source="rtsp://***@camera/stream", is_simulated=False, began_at=VERDICT.captured_at
 )
@@ -121,6 +152,7 @@ MODEL = ModelSpec(
         ("verdict", VERDICT),
         ("health", HEALTH),
         ("drift", DRIFT),
+        ("retrain", RETRAIN),
         ("model-spec", MODEL),
         ("recording", RECORDING),
         ("recorded-frame", RECORDED),
