@@ -98,7 +98,7 @@ def stream(seed: int, number: int, *, damaged: bool) -> Iterator[bytes]:
     jpegs = [data for kind, data in genuine() if kind == "jpeg"][:2]
     for count in range(_PARTS if damaged else 1000):
         jpeg = jpegs[count % len(jpegs)]
-        if damaged and chance.random() < 0.5:
+        if damaged and chance.random() < 0.1:
             yield _spoilt(_part(mutated(jpeg, chance)), chance)
         else:
             yield _part(jpeg)
