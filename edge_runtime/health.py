@@ -50,6 +50,7 @@ class HealthLog:
         self._frames = 0
         self._verdicts: Counter[Outcome] = Counter()
         self._acknowledged = 0
+        self._shed = 0
         self._arrived: dict[int, float] = {}
         self._latencies_s: deque[float] = deque(maxlen=_RECENT)
         self._samples = self._samples_lost = 0
@@ -96,6 +97,16 @@ class HealthLog:
         with self._lock:
             self._progress.source_ended()
 
+    def engine_asked(self) -> None:
+        """The engine was given a batch."""
+        with self._lock:
+            self._progress.engine_asked(time.monotonic())
+
+    def engine_answered(self) -> None:
+        """It is done with it, or failed."""
+        with self._lock:
+            self._progress.engine_answered()
+
     def time_verdicts(self, arrivals: Mapping[int, float]) -> None:
         """Verdicts are about to be committed: monotonic time of each frame's arrival, by seq.
 
@@ -111,6 +122,11 @@ class HealthLog:
             before = self._verdicts.total()
             self._verdicts.update(outcomes)
             self._progress.frames_answered(self._verdicts.total() - before, time.monotonic())
+
+    def parts_shed(self, count: int) -> None:
+        """So many parts are answered without inspection, since there was no time for them."""
+        with self._lock:
+            self._shed += count
 
     def disk_refused(self) -> None:
         """The disk did not take verdicts, and said so."""
@@ -192,6 +208,7 @@ class HealthLog:
                 acknowledged=self._acknowledged,
                 pending=pending,
                 refused=refused,
+                shed=self._shed,
                 requests_ignored=requests_ignored,
                 not_mirrored=not_mirrored,
                 connections=connections,

@@ -10,6 +10,8 @@ from edge_runtime.cli import (
     demo,
     doctor,
     install_service,
+    record,
+    retrain,
     run,
     samples,
     snapshot,
@@ -37,7 +39,20 @@ PROGRAM = Program(
     name="edge-inspect",
     description="Inspect parts at a station of the line: frames in, verdicts at the MES.",
     epilog=_EPILOG,
-    commands=(run, check, doctor, cameras, snapshot, audit, tail, samples, install_service, demo),
+    commands=(
+        run,
+        check,
+        doctor,
+        cameras,
+        snapshot,
+        record,
+        audit,
+        tail,
+        samples,
+        retrain,
+        install_service,
+        demo,
+    ),
 )
 
 

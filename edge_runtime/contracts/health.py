@@ -38,6 +38,8 @@ class Health(Contract):
     """Frames taken in from the camera."""
     verdicts: Mapping[Outcome, Count]
     """Verdicts committed, by outcome."""
+    shed: Count = 0
+    """Of them, `not_inspected` because of overload: there was no time to inspect the part."""
     acknowledged: Count
     """Verdicts the broker has acknowledged."""
     pending: Count

@@ -51,6 +51,11 @@ class _Row:
 _ROWS = (
     _Row(name="frames", help="Frames taken in.", value=lambda s: s.health.frames),
     _Row(
+        name="parts_shed",
+        help="Parts not inspected because of overload.",
+        value=lambda s: s.health.shed,
+    ),
+    _Row(
         name="verdicts_acknowledged",
         help="Verdicts that the broker has acknowledged.",
         value=lambda s: s.health.acknowledged,
