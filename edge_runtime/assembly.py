@@ -20,6 +20,7 @@ from edge_runtime.contracts.manifest import Variant
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.drift.log import DriftLog
 from edge_runtime.drift.monitor import Monitor
+from edge_runtime.drift_history.recorder import HistoryRecorder, Watched
 from edge_runtime.engines.base import InferenceEngine
 from edge_runtime.engines.catalogue import open_engine, target
 from edge_runtime.engines.recovering import RecoveringEngine
@@ -121,12 +122,15 @@ def open_station(
             batch_wait_s=config.max_wait_ms / 1000,
         )
         drift = _open_drift(config, bundle, identity)
+        observers: list[Observer] = [_PutAway(camera)] if isinstance(camera, DropFolder) else []
+        if config.drift_watch:
+            history = _open_history(config, bundle, drift, health)
+            observers.append(resources.enter_context(closing(history)))
         if config.retrain_watch:
             publish = partial(publisher.set_state, topics.retrain)
             watch = _open_retraining(config, bundle, identity, drift, publish)
             resources.enter_context(closing(watch))
             watch.start()
-        observers: list[Observer] = [_PutAway(camera)] if isinstance(camera, DropFolder) else []
         if config.samples_mb:
             keeper = _sample_keeper(config, bundle, drift, health)
             observers.append(resources.enter_context(keeper))
@@ -195,21 +199,6 @@ def _open_drift(config: StationConfig, bundle: Bundle, identity: Identity) -> Dr
     )
 
 
-def _sample_keeper(
-    config: StationConfig, bundle: Bundle, drift: DriftLog, health: HealthLog
-) -> SampleKeeper:
-    return SampleKeeper(
-        Collection(
-            Folder(config.state_dir / SAMPLES),
-            quota=config.samples_mb * 1_000_000,
-            generation=config.samples_generation,
-        ),
-        Rules(bundle.manifest.model, bundle.drift_reference()),
-        drift=drift.snapshot,
-        tell=health.samples_stand,
-    )
-
-
 def _open_retraining(
     config: StationConfig,
     bundle: Bundle,
@@ -262,6 +251,38 @@ def _attachments(
         name="reference.json",
         content=reference if DRIFT in bundle.manifest.files else None,
         reason="the bundle has no drift reference",
+    )
+
+
+def _open_history(
+    config: StationConfig, bundle: Bundle, drift: DriftLog, health: HealthLog
+) -> HistoryRecorder:
+    return HistoryRecorder(
+        config.state_dir,
+        Watched(
+            bundle=bundle.title,
+            model=bundle.manifest.model,
+            reference=bundle.drift_reference(),
+            golden=[(each.label, bundle.path / each.file) for each in bundle.manifest.golden],
+        ),
+        drift.snapshot,
+        on_lost=health.history_lost,
+        on_problem=lambda problem: health.set_problem("drift history", problem),
+    )
+
+
+def _sample_keeper(
+    config: StationConfig, bundle: Bundle, drift: DriftLog, health: HealthLog
+) -> SampleKeeper:
+    return SampleKeeper(
+        Collection(
+            Folder(config.state_dir / SAMPLES),
+            quota=config.samples_mb * 1_000_000,
+            generation=config.samples_generation,
+        ),
+        Rules(bundle.manifest.model, bundle.drift_reference()),
+        drift=drift.snapshot,
+        tell=health.samples_stand,
     )
 
 

@@ -51,6 +51,7 @@ class HealthLog:
         self._verdicts: Counter[Outcome] = Counter()
         self._acknowledged = 0
         self._shed = 0
+        self._history_lost = 0
         self._arrived: dict[int, float] = {}
         self._latencies_s: deque[float] = deque(maxlen=_RECENT)
         self._samples = self._samples_lost = 0
@@ -150,6 +151,11 @@ class HealthLog:
                 self._latencies_s.append(now - arrived)
                 self._stopwatches["acknowledge"].count(now - arrived)
 
+    def history_lost(self) -> None:
+        """A minute of the drift history was not kept."""
+        with self._lock:
+            self._history_lost += 1
+
     def samples_stand(self, kept: int, lost: int, problem: str | None) -> None:
         """How many samples are kept, how many were lost so far, and what is wrong with them."""
         with self._lock:
@@ -214,6 +220,7 @@ class HealthLog:
                 connections=connections,
                 camera_restarts=camera_restarts,
                 frames_lost=frames_lost,
+                history_lost=self._history_lost,
                 samples=self._samples,
                 samples_lost=self._samples_lost,
                 latency=latency,

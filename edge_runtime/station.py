@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from edge_runtime import policy
 from edge_runtime.batcher import MicroBatcher, Shed
 from edge_runtime.cameras.base import CameraSource, EndOfStream
+from edge_runtime.contracts.drift import DriftReport
 from edge_runtime.contracts.health import Health
 from edge_runtime.contracts.journal import JournalHead
 from edge_runtime.contracts.manifest import ModelSpec
@@ -357,6 +358,10 @@ class Station:
     def stages(self) -> Mapping[str, Distribution]:
         """How long each stage took, frame by frame: `health.STAGES`."""
         return self._health.stages()
+
+    def drift(self) -> DriftReport:
+        """How far the line is from training."""
+        return self._drift.snapshot()
 
     def health(self) -> Health:
         """The present state."""

@@ -56,6 +56,8 @@ class Health(Contract):
     """How often the camera's process was started anew because it hung, ended or gave nothing usable."""
     frames_lost: Count = 0
     """Frames that the camera gave and the station could not take in; they have no verdict."""
+    history_lost: Count = 0
+    """Minutes of the drift history that the disk did not take; the verdicts are in the journal."""
     samples: Count = 0
     """Samples that are kept on the station's disk."""
     samples_lost: Count = 0

@@ -25,9 +25,9 @@ PUBLISHED: dict[str, type[Contract]] = {
     "evidence": EvidencePack,
     "replay-request": ReplayRequest,
     "replay-answer": ReplayAnswer,
-    "sample": Sample,
     "recording": RecordingHeader,
     "recorded-frame": RecordedFrame,
+    "sample": Sample,
     "bundle": BundleManifest,
     "model-spec": ModelSpec,
 }

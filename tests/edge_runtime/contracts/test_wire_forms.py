@@ -97,27 +97,7 @@ DRIFT = DriftReport(
             "38% of parts outside the usual range",
         ),
     ),
-)
-SAMPLE = Sample(
-    name="000000001042-0b7c1f62",
-    kept_at=VERDICT.captured_at,
-    claims=(Claim(reason=Reason.RANDOM), Claim(reason=Reason.NEAR_THRESHOLD, kind="micro_crack")),
-    lot=0.003,
-    generation="gen3",
-    drift=DriftThen(level=DriftLevel.ALARM, moved=("colour",)),
-    look="",
-    frames=(
-        KeptFrame(
-            file="000000001042-0b7c1f62-0.jpg",
-            sha256="c" * 64,
-            bytes=18_342,
-            as_it_came=True,
-            label="micro_crack",
-            rejection=None,
-            statistics={"brightness": 96.5, "colour": 131.0},
-        ),
-    ),
-    verdict=Verdict.model_validate(VERDICT.model_dump(exclude={"delivery"}, by_alias=True)),
+    effects={"brightness": 0.1, "colour": -2.2},
 )
 RETRAIN = RetrainState(
     boot_id=VERDICT.boot_id,
@@ -160,6 +140,27 @@ RECORDED = RecordedFrame(
     file="00000302.png",
     sha256="c" * 64,
 )
+SAMPLE = Sample(
+    name="000000001042-0b7c1f62",
+    kept_at=VERDICT.captured_at,
+    claims=(Claim(reason=Reason.RANDOM), Claim(reason=Reason.NEAR_THRESHOLD, kind="micro_crack")),
+    lot=0.003,
+    generation="gen3",
+    drift=DriftThen(level=DriftLevel.ALARM, moved=("colour",)),
+    look="",
+    frames=(
+        KeptFrame(
+            file="000000001042-0b7c1f62-0.jpg",
+            sha256="c" * 64,
+            bytes=18_342,
+            as_it_came=True,
+            label="micro_crack",
+            rejection=None,
+            statistics={"brightness": 96.5, "colour": 131.0},
+        ),
+    ),
+    verdict=Verdict.model_validate(VERDICT.model_dump(exclude={"delivery"}, by_alias=True)),
+)
 MODEL = ModelSpec(
     labels=("no_defect", "micro_crack"),
     input=InputSpec(),
@@ -174,11 +175,11 @@ MODEL = ModelSpec(
         ("verdict", VERDICT),
         ("health", HEALTH),
         ("drift", DRIFT),
-        ("sample", SAMPLE),
-        ("model-spec", MODEL),
         ("retrain", RETRAIN),
         ("recording", RECORDING),
         ("recorded-frame", RECORDED),
+        ("sample", SAMPLE),
+        ("model-spec", MODEL),
     ],
 )
 def test_the_wire_form_is_the_golden_one_and_reads_back(name: str, contract: Contract) -> None:
