@@ -15,16 +15,18 @@ from edge_runtime.cameras.sources import parse_source
 from edge_runtime.capture.camera import open_camera
 from edge_runtime.config import StationConfig
 from edge_runtime.contracts.station_id import StationId
+from edge_runtime.contracts.verdict import Outcome, reason_code
 from edge_runtime.drift.log import DriftLog
 from edge_runtime.drift.monitor import Monitor
 from edge_runtime.engines.catalogue import open_engine, target
 from edge_runtime.health import HealthLog
 from edge_runtime.identity import Identity
-from edge_runtime.inspection import Answered, Inspector
+from edge_runtime.inspection import Answered, Inspector, Observer
 from edge_runtime.journal.journal import Journal, Retention
 from edge_runtime.mes.credentials import read_credentials
 from edge_runtime.mes.links import open_mirror, open_publisher
 from edge_runtime.mes.topics import Topics
+from edge_runtime.quality.gate import QualityGate
 from edge_runtime.station import Station
 
 
@@ -103,6 +105,17 @@ def open_station(
             product_id=config.product_id,
             external_recipe_id=config.external_recipe_id,
         )
+        health = HealthLog(
+            boot_id=identity.boot_id,
+            site=config.site,
+            station=station_id,
+            bundle=bundle.title,
+            engine=engine.name,
+            batch_wait_s=config.max_wait_ms / 1000,
+        )
+        observers: list[Observer] = [_CountReasons(health)]
+        if isinstance(camera, DropFolder):
+            observers.append(_PutAway(camera))
         yield Station(
             identity=identity,
             model=model,
@@ -112,14 +125,7 @@ def open_station(
             publisher=publisher,
             mirror=mirror,
             topics=topics,
-            health=HealthLog(
-                boot_id=identity.boot_id,
-                site=config.site,
-                station=station_id,
-                bundle=bundle.title,
-                engine=engine.name,
-                batch_wait_s=config.max_wait_ms / 1000,
-            ),
+            health=health,
             drift=_open_drift(config, bundle, identity),
             max_batch=config.max_batch,
             max_wait_s=config.max_wait_ms / 1000,
@@ -127,7 +133,8 @@ def open_station(
             replay=config.mqtt_replay,
             stop_when_full=config.journal_when_full == "stop",
             frame_limit=config.frames,
-            observers=[_PutAway(camera)] if isinstance(camera, DropFolder) else [],
+            observers=observers,
+            quality=_open_quality(config, bundle),
         )
 
 
@@ -147,6 +154,27 @@ def _open_drift(config: StationConfig, bundle: Bundle, identity: Identity) -> Dr
         else Monitor(reference, parts_per_day=config.drift_parts_per_day),
         instead=instead,
     )
+
+
+def _open_quality(config: StationConfig, bundle: Bundle) -> QualityGate | None:
+    reference = bundle.quality_reference() if config.quality_gate else None
+    if reference is None:
+        return None
+    return QualityGate(reference, live=parse_source(config.source).live)
+
+
+@dataclass(frozen=True, slots=True)
+class _CountReasons:
+    """Tells health why parts were not inspected."""
+
+    health: HealthLog
+
+    def observe(self, parts: Sequence[Answered]) -> None:
+        self.health.parts_not_inspected(
+            reason_code(part.verdict.reason or "unknown")
+            for part in parts
+            if part.verdict.verdict is Outcome.NOT_INSPECTED
+        )
 
 
 @dataclass(frozen=True, slots=True)

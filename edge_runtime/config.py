@@ -115,6 +115,8 @@ class StationConfig(BaseModel):
     """Parts a day at most: sets how much evidence a change needs, so that false alarms stay rare."""
     frames: Annotated[int, Field(ge=1)] | None = None
     """Stop by itself after so many frames; by default never."""
+    quality_gate: bool = True
+    """Whether frames too dark, blurred, covered and so on are turned away, where the bundle has limits."""
 
     def sha256(self) -> str:
         """Hash of the effective configuration, for the verdicts; without what a reload may change."""

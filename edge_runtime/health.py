@@ -49,6 +49,7 @@ class HealthLog:
         self._lock = threading.Lock()
         self._frames = 0
         self._verdicts: Counter[Outcome] = Counter()
+        self._reasons: Counter[str] = Counter()
         self._acknowledged = 0
         self._arrived: dict[int, float] = {}
         self._latencies_s: deque[float] = deque(maxlen=_RECENT)
@@ -110,6 +111,11 @@ class HealthLog:
             before = self._verdicts.total()
             self._verdicts.update(outcomes)
             self._progress.frames_answered(self._verdicts.total() - before, time.monotonic())
+
+    def parts_not_inspected(self, codes: Iterable[str]) -> None:
+        """Verdicts are durable that inspected nothing: the code of each one's reason."""
+        with self._lock:
+            self._reasons.update(codes)
 
     def disk_refused(self) -> None:
         """The disk did not take verdicts, and said so."""
@@ -182,6 +188,7 @@ class HealthLog:
                 uptime_s=round(uptime_s, 3),
                 frames=self._frames,
                 verdicts={outcome: self._verdicts[outcome] for outcome in Outcome},
+                not_inspected=dict(sorted(self._reasons.items())),
                 acknowledged=self._acknowledged,
                 pending=pending,
                 refused=refused,

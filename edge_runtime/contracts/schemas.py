@@ -9,6 +9,7 @@ from edge_runtime.contracts.drift import DriftReference, DriftReport
 from edge_runtime.contracts.health import Health
 from edge_runtime.contracts.journal import JournalHead
 from edge_runtime.contracts.manifest import BundleManifest, ModelSpec
+from edge_runtime.contracts.quality import QualityReference
 from edge_runtime.contracts.replay import ReplayAnswer, ReplayRequest
 from edge_runtime.contracts.verdict import VerdictMessage
 
@@ -18,6 +19,7 @@ PUBLISHED: dict[str, type[Contract]] = {
     "journal": JournalHead,
     "drift": DriftReport,
     "drift-reference": DriftReference,
+    "quality": QualityReference,
     "replay-request": ReplayRequest,
     "replay-answer": ReplayAnswer,
     "bundle": BundleManifest,

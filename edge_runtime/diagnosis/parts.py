@@ -51,7 +51,7 @@ def examine_parts(draft: ConfigDraft) -> Iterator[Finding]:
         yield Finding(part="config", grade=Grade.OK, found=f"station {draft.value('station')}")
     lacking = set()
     for part in _PARTS:
-        if part.name == "engine" and "bundle" in lacking:
+        if part.name in {"quality", "engine"} and "bundle" in lacking:
             continue
         try:
             yield Finding(part=part.name, grade=Grade.OK, found=part.examine(draft))
@@ -74,6 +74,24 @@ def _bundle(draft: ConfigDraft) -> str:
     bundle = _opened(draft)
     variant = bundle.variant(draft.value("variant"), target(str(draft.value("engine"))))
     return f"{bundle.title} {variant.precision}, hashes right"
+
+
+def _quality(draft: ConfigDraft) -> str:
+    reference = _opened(draft).quality_reference()
+    if reference is None:
+        return (
+            "the bundle has no limits: frames are not looked at for blur, light, colour and cover; "
+            "build it again with --validation"
+        )
+    if not draft.value("quality_gate"):
+        return "switched off (quality_gate = false)"
+    held = dict.fromkeys(limit.check.value for limit in reference.limits if limit.off is None)
+    off = [
+        f"{limit.check} by {limit.measure}" for limit in reference.limits if limit.off is not None
+    ]
+    return f"frames are held to limits: {', '.join(held)}" + (
+        f"; not to {', '.join(off)}, where the images differ too much" if off else ""
+    )
 
 
 def _engine(draft: ConfigDraft) -> str:
@@ -144,6 +162,11 @@ _PARTS = (
         name="bundle",
         examine=_bundle,
         remedy="copy the bundle here again, or name another with --bundle",
+    ),
+    _Part(
+        name="quality",
+        examine=_quality,
+        remedy="build the bundle again with this version of optimize",
     ),
     _Part(
         name="engine",

@@ -148,6 +148,14 @@ class _StateCollector(Collector):
         for outcome, count in health.verdicts.items():
             verdicts.add_metric((outcome,), count)
         yield verdicts
+        reasons = CounterMetricFamily(
+            f"{_PREFIX}_not_inspected",
+            "Verdicts that inspected nothing, by the code of the reason.",
+            labels=("reason",),
+        )
+        for code, count in health.not_inspected.items():
+            reasons.add_metric((code,), count)
+        yield reasons
         durations = HistogramMetricFamily(
             f"{_PREFIX}_stage_duration_seconds",
             "Where a frame's time goes; acknowledge is from its arrival to the PUBACK.",

@@ -6,11 +6,13 @@ from pathlib import Path
 
 from edge_runtime.contracts.drift import DriftReference
 from edge_runtime.contracts.manifest import BundleManifest
+from edge_runtime.contracts.quality import QualityReference
 from optimize.builder.kinds import Kind
 from optimize.calibration.ranges import Method
 from optimize.data.manifest import Columns, Condition
 from optimize.gate_report.record import GateReport
 from optimize.gates import Limits
+from optimize.quality_limits.setting import COST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,8 @@ class Order:
     """Rows of both manifests that are meant."""
     line_mix: bool = False
     """Whether the validation images have the mix of classes that the line makes."""
+    quality_cost: float = COST
+    """Share of undamaged frames that the limits of the frame quality gate may turn away."""
     sealed: frozenset[bytes] = frozenset()
     """SHA-256 of images that neither may hold: those of a sealed test set."""
 
@@ -59,3 +63,5 @@ class Built:
     """Why the default variant is the default."""
     drift: DriftReference | None
     """None where there were no validation images, or too few."""
+    quality: QualityReference | None
+    """Likewise."""

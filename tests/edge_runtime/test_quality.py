@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edge_runtime.contracts.frame import Frame, Pixels, Unreadable
 from edge_runtime.contracts.manifest import InputSpec
-from edge_runtime.quality import Admitted, Rejected, admit
+from edge_runtime.quality.admission import Admitted, Rejected, admit
 
 SPEC = InputSpec(height=64, width=64)
 TEXTURE: npt.NDArray[np.uint8] = np.random.default_rng(0).integers(
