@@ -116,7 +116,7 @@ class StationConfig(BaseModel):
     frames: Annotated[int, Field(ge=1)] | None = None
     """Stop by itself after so many frames; by default never."""
     quality_gate: bool = True
-    """Whether frames too dark, blurred, covered and so on are turned away, where the bundle has limits."""
+    """Whether frames that are too dark, blurred or covered are turned away, by the bundle's limits."""
 
     def sha256(self) -> str:
         """Hash of the effective configuration, for the verdicts; without what a reload may change."""

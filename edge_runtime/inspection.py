@@ -82,7 +82,7 @@ def gate(
     measure: Measure | None = None,
     quality: QualityGate | None = None,
 ) -> GatedFrame:
-    """Decode, check and fit one frame, and hold it to the camera's quality gate where there is one; timed.
+    """Decode, check and fit one frame, and hold it to the camera's quality gate, if it has one; timed.
 
     It is measured at most once: by the quality gate, else by `measure` where somebody wants to know.
     """

@@ -20,8 +20,11 @@ from pydantic import ValidationError
 
 from edge_runtime.contracts.manifest import MODEL_SPEC_KEY, InputSpec, ModelSpec
 from edge_runtime.errors import first_line
+from optimize.data.sealed import Sealed
 from optimize.errors import ModelError
 
+SEALED_KEY = "edge_inspect.sealed"
+"""Metadata of a model that was taught under a frozen split: `Sealed.to_text`."""
 INPUT = "frames"
 OUTPUT = "logits"
 # What the oldest supported ONNX Runtime (1.20) reads; newer files would load on some boxes only.
@@ -39,6 +42,8 @@ class FloatModel:
     """Of the ONNX file as it was read."""
     proto: onnx.ModelProto
     spec: ModelSpec
+    sealed: Sealed
+    """The test images that it must not be shown before its final evaluation."""
 
     @property
     def nodes(self) -> int:
@@ -69,7 +74,13 @@ def read_model(path: Path) -> FloatModel:
     _check_output(path, proto, spec)
     _check_weights(path, proto)
     _check_normalisation(path, proto, spec.input)
-    return FloatModel(path=path, sha256=hashlib.sha256(data).hexdigest(), proto=proto, spec=spec)
+    return FloatModel(
+        path=path,
+        sha256=hashlib.sha256(data).hexdigest(),
+        proto=proto,
+        spec=spec,
+        sealed=_read_sealed(path, proto),
+    )
 
 
 def simplify(model: FloatModel) -> FloatModel:
@@ -192,6 +203,14 @@ def _read_spec(path: Path, proto: onnx.ModelProto) -> ModelSpec:
         first = exc.errors()[0]
         where = ".".join(map(str, first["loc"])) or "spec"
         raise ModelError(f"{path}: metadata {MODEL_SPEC_KEY}: {where}: {first['msg']}") from exc
+
+
+def _read_sealed(path: Path, proto: onnx.ModelProto) -> Sealed:
+    texts = [prop.value for prop in proto.metadata_props if prop.key == SEALED_KEY]
+    try:
+        return Sealed.from_text(texts[0] if texts else "")
+    except ValueError as exc:
+        raise ModelError(f"{path}: metadata {SEALED_KEY}: {exc}: {_REPEAT}") from exc
 
 
 def _check_input(path: Path, proto: onnx.ModelProto, spec: InputSpec) -> None:

@@ -1,8 +1,9 @@
 """From the best weights of a run to one ONNX file that decides as the trained network does.
 
 Owns the graph's form: input `frames` (N, height, width, 3) uint8 RGB, normalised inside by one
-DequantizeLinear, output `logits` (N, classes) float32, N free; weights within the file; the ModelSpec in
-its metadata. The file is compared with the network on real validation images before it takes its name.
+DequantizeLinear, output `logits` (N, classes) float32, N free; weights within the file. Its metadata
+hold the ModelSpec and, of a run under a frozen split, which images are sealed. The file is compared with
+the network on real validation images before it takes its name.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from torch import nn
 from edge_runtime import policy
 from edge_runtime.contracts.manifest import MODEL_SPEC_KEY, InputSpec, ModelSpec
 from edge_runtime.engines.catalogue import open_engine
-from optimize.graph import INPUT, OUTPUT, read_model
+from optimize.graph import INPUT, OUTPUT, SEALED_KEY, read_model
 from train.decision import calibration, decide
 from train.errors import ExportError
 from train.figures.counts import Metrics, measure
@@ -85,8 +86,14 @@ def export_run(
         np.stack([held_out.images[i] for i in chosen[start : start + _BATCH]])
         for start in range(0, len(chosen), _BATCH)
     ]
+    graph = build_graph(held_out.network.cpu(), model)
+    if record.settings.split is not None:
+        sealed = record.settings.split.read(record.settings.source.root).sealed
+        helper.set_model_props(
+            graph, {MODEL_SPEC_KEY: model.to_json(), SEALED_KEY: sealed.to_text()}
+        )
     with written_aside(target) as aside:
-        onnx.save_model(build_graph(held_out.network.cpu(), model), aside)
+        onnx.save_model(graph, aside)
         # The next command's own check: what it refuses should not be written.
         difference = compare(aside, read_model(aside).spec, frames, held_out.logits[chosen])
     return Exported(

@@ -1,34 +1,20 @@
-"""How every file of this floor is written: aside, then renamed, so that a reader, a crash or a full disk
-finds the old file or the new one and never half of one.
-"""
+"""How every file of this floor is written: aside, then renamed; RunError says why it could not be."""
 
 import csv
-import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+from edge_runtime import written_aside as below
 from train.errors import RunError
 
 
-@contextmanager
-def written_aside(target: Path) -> Iterator[Path]:
+def written_aside(target: Path) -> AbstractContextManager[Path]:
     """A path beside `target` to write to; it takes the target's name when the block succeeds.
 
     Raises RunError in place of an OSError (disk full, no permission); the old file then stays.
     """
-    aside = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        yield aside
-        with aside.open("rb") as written:
-            os.fsync(written.fileno())
-        aside.replace(target)
-    except OSError as exc:
-        raise RunError(
-            f"cannot write {target}: {exc.strerror or exc}; what was there before is kept"
-        ) from exc
-    finally:
-        aside.unlink(missing_ok=True)
+    return below.written_aside(target, error=RunError)
 
 
 def write_csv(target: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

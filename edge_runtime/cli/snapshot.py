@@ -1,7 +1,6 @@
 """`edge-inspect snapshot SOURCE --out FILE`: one frame of any source, as a file."""
 
 import argparse
-import os
 import time
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +13,7 @@ from edge_runtime.cameras.base import EndOfStream
 from edge_runtime.capture.camera import open_camera
 from edge_runtime.contracts.frame import Frame, Unreadable
 from edge_runtime.errors import CameraError, UsageError
+from edge_runtime.written_aside import written_aside
 
 NAME = "snapshot"
 HELP = "grab one frame of a source to a file"
@@ -53,12 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
     frame = _grab(arguments.source, arguments.skip)
     data = _encoded(frame, out)
-    aside = out.with_name(f".{out.name}.part")
-    try:
+    with written_aside(out) as aside:
         aside.write_bytes(data)
-        os.replace(aside, out)  # noqa: PTH105 - as everywhere: written aside, then renamed
-    except OSError as exc:
-        raise UsageError(f"{out} cannot be written: {exc.strerror or exc}") from exc
     print(f"{out}: part {frame.part_id}, {_described(frame)}, {frame.captured_at.isoformat()}")
     return 0
 

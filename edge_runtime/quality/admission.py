@@ -4,8 +4,8 @@ Owns the decision whether a frame can be inspected at all. Values in, values out
 any thread. Every rejection becomes a verdict `not_inspected` with the reason, never silence.
 
 A reason begins with a code that does not change (`unreadable`, `undecodable`, `tiny`, `blank`), then a
-colon and what was seen. Whether the picture is good enough is asked afterwards, in `judging`: such limits
-must come from the model's own images.
+colon and what was seen. Whether the picture is good enough is asked afterwards, in `judging`: limits of
+that kind must come from the model's own images.
 """
 
 from dataclasses import dataclass

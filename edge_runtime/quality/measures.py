@@ -1,7 +1,7 @@
 """The measures that frames are held to, of one frame seen once.
 
-Owns what each measure is; limits come from the bundle and are applied in `judging`. Values in, values out,
-any thread.
+Owns what each measure is; limits come from the bundle and are applied in `judging`. Values in, values
+out, any thread.
 """
 
 from dataclasses import dataclass

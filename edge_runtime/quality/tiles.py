@@ -1,7 +1,7 @@
 """A frame in TILES x TILES tiles: how light each is, and how steep the steps in it are, across and down.
 
-Owns these features and no reference. Logarithms, so that more light or less contrast moves all tiles of a
-frame alike. Taken from pixels at the model's size, as the model sees them: docs/decisions/0009 says why.
+Owns these features and no reference. Logarithms, so that more light or less contrast moves all tiles of
+a frame alike. Taken from pixels at the model's size, as the model sees them: docs/quality.md says why.
 Values in, values out, any thread.
 """
 
@@ -26,9 +26,9 @@ _LEAST_STEP = 0.05
 
 
 def features(seen: FrameView) -> Floats:
-    """(3, TILES, TILES): log2 of mean grey level, of mean step across, of mean step down, in grey levels.
+    """(3, TILES, TILES): log2 of the mean grey level, of the mean step across and of that down.
 
-    Each side of the frame at least LEAST_SIDE pixels.
+    In grey levels; each side of the frame at least LEAST_SIDE pixels.
     """
     grey = seen.grey
     across = cv2.absdiff(grey[1:, 1:], grey[1:, :-1])

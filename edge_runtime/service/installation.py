@@ -6,8 +6,6 @@ there.
 Starts nothing, and asks systemd nothing.
 """
 
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,6 +14,7 @@ from pathlib import Path
 
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.errors import StateError
+from edge_runtime.written_aside import written_aside
 
 _EXAMPLE_STATION = "L07-S3"
 _EXAMPLE_TOPIC = "L07/S3"
@@ -103,11 +102,8 @@ def install(planned: tuple[PlannedFile, ...]) -> tuple[Path, ...]:
                 _write(before, file.path.read_bytes(), file.mode)
                 kept.append(before)
             _write(file.path, file.text.encode(), file.mode)
-        except OSError as exc:
-            raise StateError(
-                f"{file.path} cannot be written ({exc.strerror}): run this as root, or give another "
-                "root with --root"
-            ) from exc
+        except (OSError, StateError) as exc:
+            raise StateError(f"{exc}: run this as root, or give another root with --root") from exc
     return tuple(kept)
 
 
@@ -137,14 +133,6 @@ def _free_name(path: Path) -> Path:
 
 def _write(path: Path, content: bytes, mode: int) -> None:
     """Aside, and renamed: a unit is read whole or not at all."""
-    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            os.fchmod(file.fileno(), mode)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(aside).replace(path)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
-        raise
+    with written_aside(path, error=StateError) as aside:
+        aside.write_bytes(content)
+        aside.chmod(mode)

@@ -72,8 +72,8 @@ def build(order: Order, watch: Watch) -> Built:
     given = read_model(order.model)
     _check_runs(given, order)
     model = simplify(given)
-    validation = open_validation(order, model.spec)
-    calibration = read_calibration(order, model.spec, watch)
+    validation = open_validation(order, model)
+    calibration = read_calibration(order, model, watch)
     source = observe(model, calibration, order.kinds, watch)
     candidates = [make_best(source, kind, order, watch) for kind in order.kinds]
     evidence = (

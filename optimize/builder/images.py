@@ -5,14 +5,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_runtime.contracts.frame import Pixels
-from edge_runtime.contracts.manifest import ModelSpec
 from optimize.builder.order import Order
 from optimize.calibration.concerns import concerns
 from optimize.calibration.strata import thin
 from optimize.data.dataset import Dataset, open_dataset
 from optimize.data.images import Fault, Image, read_images
-from optimize.data.sealed import refuse_sealed
 from optimize.errors import CalibrationError
+from optimize.graph import FloatModel
 from optimize.watch import Watch
 
 _NAMED_FAULTS = 5
@@ -33,19 +32,18 @@ class Calibration:
         return [image.pixels for image in self.images]
 
 
-def read_calibration(order: Order, spec: ModelSpec, watch: Watch) -> Calibration:
+def read_calibration(order: Order, model: FloatModel, watch: Watch) -> Calibration:
     """Read, count and doubt the calibration images; raises CalibrationError where none is of use."""
     dataset = open_dataset(order.calibration, order.columns, order.where)
     chosen = thin([sample.label for sample in dataset.samples])
     if len(chosen) < len(dataset.samples):
         watch.note(f"calibrating on {len(chosen)} of {len(dataset.samples)} images, evenly spread")
     thinned = replace(dataset, samples=tuple(dataset.samples[index] for index in chosen))
-    if order.sealed:
-        refuse_sealed(thinned, order.sealed, "calibration")
+    (order.sealed | model.sealed).refuse(thinned, "calibration")
     images: list[Image] = []
     faults: list[Fault] = []
     with watch.stage("reading calibration images", len(thinned.samples)) as advanced:
-        for item in read_images(thinned, spec.input):
+        for item in read_images(thinned, model.spec.input):
             if isinstance(item, Image):
                 images.append(item)
             else:
@@ -57,25 +55,25 @@ def read_calibration(order: Order, spec: ModelSpec, watch: Watch) -> Calibration
             f"none of the {len(faults)} images listed in {order.calibration} can be used: "
             "see what is said of each above"
         )
-    for concern in concerns([image.label for image in images], spec.labels):
+    for concern in concerns([image.label for image in images], model.spec.labels):
         watch.note(f"warning: {concern}")
     return Calibration(named=thinned.named(), dataset=dataset, images=tuple(images))
 
 
-def open_validation(order: Order, spec: ModelSpec) -> Dataset | None:
+def open_validation(order: Order, model: FloatModel) -> Dataset | None:
     """The labelled images to judge on, none of them read yet; raises CalibrationError where they will
     not do."""
     if order.validation is None:
         return None
     dataset = open_dataset(order.validation, order.columns, order.where)
-    strange = sorted({label or "(none)" for label in dataset.labels} - set(spec.labels))
+    known = model.spec.labels
+    strange = sorted({label or "(none)" for label in dataset.labels} - set(known))
     if strange:
         raise CalibrationError(
             f"{order.validation} has labels the model does not know: {', '.join(strange)}; "
-            f"it knows {', '.join(spec.labels)}"
+            f"it knows {', '.join(known)}"
         )
-    if order.sealed:
-        refuse_sealed(dataset, order.sealed, "validation")
+    (order.sealed | model.sealed).refuse(dataset, "validation")
     return dataset
 
 

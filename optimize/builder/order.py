@@ -10,6 +10,7 @@ from edge_runtime.contracts.quality import QualityReference
 from optimize.builder.kinds import Kind
 from optimize.calibration.ranges import Method
 from optimize.data.manifest import Columns, Condition
+from optimize.data.sealed import Sealed
 from optimize.gate_report.record import GateReport
 from optimize.gates import Limits
 from optimize.quality_limits.setting import COST
@@ -45,8 +46,8 @@ class Order:
     """Whether the validation images have the mix of classes that the line makes."""
     quality_cost: float = COST
     """Share of undamaged frames that the limits of the frame quality gate may turn away."""
-    sealed: frozenset[bytes] = frozenset()
-    """SHA-256 of images that neither may hold: those of a sealed test set."""
+    sealed: Sealed = field(default_factory=Sealed)
+    """Test images that neither may hold, besides those that the model itself names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,10 @@
 """The bundle's quality limits: validation images read and damaged on trial, `quality.json` written.
 
-Owns which images are looked at; how limits follow from them is the business of `optimize.quality_limits`.
-Pixels are read one at a time, so memory stays flat.
+Owns which images are looked at; how limits follow from them is the business of
+`optimize.quality_limits`. Pixels are read one at a time, so memory stays flat.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from edge_runtime.quality.measures import Readings, read
 from edge_runtime.quality.tiles import LEAST_SIDE
 from optimize.calibration.strata import thin
 from optimize.data.dataset import Dataset
-from optimize.data.images import Image, read_images
+from optimize.data.images import Fault, Image, read_images
 from optimize.quality_limits.setting import Observed, after_trials, set_limits
 from optimize.quality_limits.trials import TRIALS, Trial
 from optimize.watch import Watch
@@ -26,13 +26,13 @@ FEWEST = 50
 MOST = 3000
 """More are thinned out evenly: limits no longer move, and time grows on."""
 TRIED = 200
-"""Images that are damaged on trial: enough to tell a limit that catches half from one that catches none."""
+"""Images that are damaged on trial: enough to tell a limit that catches much from an idle one."""
 MOST_ASIDE = 0.25
 """Share of damaged images up to which the others are recognised."""
 _SEED = 20240304
 _TOO_FEW = (
-    "warning: the quality of frames will not be checked: {} validation images say too little of what good "
-    f"frames look like, {FEWEST} are the fewest"
+    "warning: the quality of frames will not be checked: {} validation images say too little of what "
+    f"good frames look like, {FEWEST} are the fewest"
 )
 
 
@@ -51,7 +51,7 @@ def write_limits(
         return None
     thinned = images.at(thin(list(images.column("label")), MOST))
     with watch.stage("setting quality limits", len(thinned.samples)) as advanced:
-        observed = _observe(thinned, spec, advanced)
+        observed = observe(read_images(thinned, spec), len(thinned.samples), advanced)
     if len(observed.readings) < FEWEST:
         watch.note(_TOO_FEW.format(len(observed.readings)))
         return None
@@ -70,15 +70,18 @@ def write_limits(
     return made
 
 
-def _observe(images: Dataset, spec: InputSpec, advanced: Callable[[int], None]) -> Observed:
+def observe(
+    images: Iterable[Image | Fault], count: int, advanced: Callable[[int], None]
+) -> Observed:
+    """Read `count` images, one at a time, and some of them once more after each trial's damage."""
     rng = np.random.default_rng(_SEED)
-    every = max(1, len(images.samples) // TRIED)
+    every = max(1, count // TRIED)
     readings: list[Readings] = []
     labels: list[str] = []
     groups: list[str] = []
     tried: list[int] = []
     trials: dict[Trial, list[Readings]] = {trial: [] for trial in TRIALS}
-    for place, item in enumerate(read_images(images, spec)):
+    for place, item in enumerate(images):
         if isinstance(item, Image):
             if place % every == 0:
                 tried.append(len(readings))

@@ -18,6 +18,7 @@ import cv2
 from edge_runtime.simulation.generations import LABELS
 from edge_runtime.simulation.line import SimulatedLine
 from edge_runtime.simulation.seam import CROPS_PER_MODULE
+from edge_runtime.written_aside import written_aside
 from optimize.data.dataset import MANIFEST
 from optimize.errors import PackageError
 
@@ -97,9 +98,8 @@ def write(
             table.writerow([getattr(image, column) for column in columns])
             size += len(image.data)
             advanced(1)
-        aside = manifest.with_suffix(".partial")
-        aside.write_text(lines.getvalue(), encoding="utf-8")
-        aside.replace(manifest)
     except OSError as exc:
         raise PackageError(f"{exc.filename or out} cannot be written: {exc.strerror}") from exc
+    with written_aside(manifest, error=PackageError) as aside:
+        aside.write_text(lines.getvalue(), encoding="utf-8")
     return size

@@ -12,7 +12,7 @@ from optimize.builder.order import Built, Order
 from optimize.calibration.ranges import Method
 from optimize.cli.arguments import columns, conditions, configure_columns, positive, share
 from optimize.cli.progress import Progress
-from optimize.data.sealed import read_sealed
+from optimize.data.sealed import Sealed, read_sealed
 from optimize.gates import Limits
 from optimize.quality_limits.setting import COST
 
@@ -160,7 +160,7 @@ def run(arguments: argparse.Namespace) -> int:
             where=conditions(arguments),
             line_mix=arguments.validation_mix == "line",
             quality_cost=_cost(arguments.quality_cost),
-            sealed=read_sealed(arguments.sealed) if arguments.sealed else frozenset(),
+            sealed=read_sealed(arguments.sealed) if arguments.sealed else Sealed(),
         ),
         Progress(),
     )

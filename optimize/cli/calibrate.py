@@ -16,7 +16,7 @@ from optimize.cli.arguments import columns, conditions, configure_columns, posit
 from optimize.cli.progress import Progress
 from optimize.data.dataset import open_dataset
 from optimize.data.images import Fault
-from optimize.data.sealed import read_sealed, refuse_sealed
+from optimize.data.sealed import Sealed, read_sealed
 from optimize.errors import PackageError
 from optimize.graph import read_model
 
@@ -135,8 +135,8 @@ def _select(arguments: argparse.Namespace) -> int:
         progress.note(
             f"looking at {len(looked_at.samples)} of {len(everything.samples)} images, evenly spread"
         )
-    if arguments.sealed:
-        refuse_sealed(looked_at, read_sealed(arguments.sealed), "candidate")
+    sealed = read_sealed(arguments.sealed) if arguments.sealed else Sealed()
+    (sealed | model.sealed).refuse(looked_at, "candidate")
     with progress.stage("looking at candidates", len(looked_at.samples)) as advanced:
         embedded = embed(looked_at, model.proto, model.spec.input, advanced)
     _note_faults(progress, embedded.faults)

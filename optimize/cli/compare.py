@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from edge_runtime.written_aside import written_aside
 from optimize import comparison, latency, report
 from optimize.cli.arguments import columns, conditions, configure_columns, positive, share
 from optimize.cli.progress import Progress
@@ -90,7 +91,8 @@ def run(arguments: argparse.Namespace) -> int:
             )
     found = comparison.compare(sides["a"], sides["b"], answers, images.named(), timed)
     if arguments.json is not None:
-        arguments.json.write_text(found.to_json(indent=2) + "\n", encoding="utf-8")
+        with written_aside(arguments.json) as aside:
+            aside.write_text(found.to_json(indent=2) + "\n", encoding="utf-8")
     print(_text(found))
     if arguments.max_flips is not None and len(found.flips) > arguments.max_flips * found.images:
         raise GateFailed(

@@ -1,9 +1,9 @@
 """The gate's report beside the bundle's place: `VERSION.gate.json`, and `.gate.html` for people."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from edge_runtime.written_aside import written_aside
 from optimize.data.dataset import Dataset
 from optimize.data.images import Image, read_images
 from optimize.errors import PackageError
@@ -27,13 +27,15 @@ def write(report: GateReport, images: Dataset, target: Path) -> Path:
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _write_aside(target.with_name(f"{target.name}.gate.json"), report.to_json(indent=2) + "\n")
-        page = target.with_name(f"{target.name}.gate.html")
-        _write_aside(page, render(report, _frames(report, images)))
     except OSError as exc:
         raise PackageError(
             f"the gate's report cannot be written beside {target}: {exc.strerror or exc}"
         ) from exc
+    record, page = (target.with_name(f"{target.name}.gate.{kind}") for kind in ("json", "html"))
+    with written_aside(record, error=PackageError) as aside:
+        aside.write_text(report.to_json(indent=2) + "\n", encoding="utf-8")
+    with written_aside(page, error=PackageError) as aside:
+        aside.write_text(render(report, _frames(report, images)), encoding="utf-8")
     return page
 
 
@@ -81,12 +83,3 @@ def _curve(variant: VariantReport) -> str:
         line = Line(name="times float32's speed", x=counts, y=speeds)
         rows.append(Panel(drawn=[line], y=Axis(label="speed"), limits={"float32": 1.0}))
     return charts.panels(variant.precision, rows, Axis(label="layers left float, costliest first"))
-
-
-def _write_aside(target: Path, text: str) -> None:
-    aside = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        aside.write_text(text, encoding="utf-8")
-        aside.replace(target)
-    finally:
-        aside.unlink(missing_ok=True)

@@ -1,8 +1,8 @@
 """From readings of validation images to the limits that a bundle carries.
 
 Owns the order: look at every image through an appearance fitted without it, set the damaged ones aside,
-set each limit by its tail, try each on damaged images, and switch off what catches too little. Values in,
-values out.
+set each limit by its tail, try each on damaged images, and switch off what catches too little. Values
+in, values out.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ from optimize.quality_limits.trials import TRIALS, Trial
 Floats = npt.NDArray[np.float64]
 
 COST = 0.005
-"""Share of undamaged frames that all limits together may turn away; docs/quality.md says what more buys."""
+"""Share of undamaged frames that all limits together may turn away: docs/quality.md shows others."""
 LEAST_CAUGHT = 0.25
 """Of the trial's damage: a limit that catches less only costs good frames."""
 _FEWEST_OF_A_CLASS = 10
@@ -102,7 +102,7 @@ class _Seen:
         )
 
     def damaged(self) -> npt.NDArray[np.bool_]:
-        """Which images look damaged themselves, (images,): for all images and for those of their class."""
+        """Which images look damaged themselves, (images,): beside all images and beside their class."""
         found = np.zeros(len(self.values[Measure.BRIGHTNESS]), bool)
         for trial in self.after:
             values = self._worse(trial)

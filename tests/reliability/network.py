@@ -50,6 +50,8 @@ class Recovery:
     recovery_s: float | None
     """From the mending to the first verdict decided after it; None if none came."""
     verdicts: int
+    lost: int
+    """Verdicts of the journal that never came to the consumer."""
     duplicates: int
     words: tuple[str, ...]
     """What the station said about its connection."""
@@ -91,6 +93,7 @@ def endure(fault: Fault, held_s: float, folder: Path, bundle: Path, **station: o
             held_s=held_s,
             recovery_s=recovery_s,
             verdicts=result.last_seq,
+            lost=len(result.missing),
             duplicates=result.duplicates,
             words=tuple(
                 line.partition(" WARNING ")[2]

@@ -108,6 +108,27 @@ def test_who_validates_is_asked_once(
     assert not (tmp_path / "run").exists()
 
 
+def test_the_model_itself_knows_which_images_are_sealed(
+    line: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    by_hand = ["evaluate", str(line / "model.onnx"), "--data-dir", str(line / "images")]
+    assert main(by_hand) == 26
+    said = capsys.readouterr().err
+    assert "of the named images" in said
+    assert "--split SPLIT_FOLDER --final" in said
+    assert read_split(line / "split").ledger.read() == ()
+    # The control: the same images without the sealed ones may be looked at as often as one likes.
+    shutil.copytree(line / "images", tmp_path / "images")
+    rows = (tmp_path / "images" / "manifest.csv").read_text().splitlines(keepends=True)
+    with (line / "split" / "sealed.csv").open(newline="") as file:
+        sealed = {row["path"] for row in csv.DictReader(file)}
+    kept = [row for row in rows if row.partition(",")[0] not in sealed]
+    assert len(kept) == len(rows) - len(sealed)
+    (tmp_path / "images" / "manifest.csv").write_text("".join(kept))
+    by_hand[-1] = str(tmp_path / "images")
+    assert main(by_hand) == 0
+
+
 def test_every_opening_is_in_the_ledger_and_in_the_report(
     opened: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

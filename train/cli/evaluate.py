@@ -30,7 +30,7 @@ examples:
   # on the validation side of a frozen split, as often as you like; for a report, and image by image
   train evaluate runs/first.onnx --split runs/gen3-split --json first.json --answers first.csv
 
-  # on its sealed test set: entered in the ledger before an image is read
+  # on its sealed test set, which has no other way in: entered in the ledger before an image is read
   train evaluate runs/first.onnx --split runs/gen3-split --final --json final.json
 
 The model decides by its own rule, as at the line. Parts for review count as found, and as their
@@ -204,11 +204,12 @@ def _images(
 ) -> "tuple[Dataset, SplitSide | None]":
     """The images to judge, and which side of a split they are; the sealed one enters its ledger."""
     from train.evidence.evaluation import Opened, SplitSide
-    from train.evidence.examine import require_known
+    from train.evidence.examine import require_known, require_unsealed
 
     if split is None:
         dataset = source(arguments).read()
         require_known(dataset.labels, read, arguments.label_column)
+        require_unsealed(dataset, read)
         return dataset, None
     require_known(split.labels, read, arguments.label_column)
     taught_from = read.spec.provenance.get("split_sha256")

@@ -24,11 +24,11 @@ from edge_runtime.errors import UsageError
 from optimize.data.dataset import Dataset, locate, read_rows
 from optimize.data.manifest import OPTIONAL, table_columns
 from optimize.data.samples import Samples, take
+from optimize.data.sealed import SEALED
 from train.data.frozen_split import (
     COLUMNS,
     QUARANTINE,
     RECORD,
-    SEALED,
     TAUGHT,
     FrozenSplit,
     SplitRecord,

@@ -23,6 +23,7 @@ from edge_runtime.contracts.base import Contract, Sha256, UtcTime
 from optimize.data.dataset import Dataset
 from optimize.data.manifest import OPTIONAL, Sample
 from optimize.data.samples import Samples
+from optimize.data.sealed import SEALED, Sealed, read_sealed
 from train.contract_file import read_contract
 from train.data.ledger import LEDGER, Ledger, Opening
 from train.data.manifest import Presence, Source
@@ -30,7 +31,7 @@ from train.data.split import SIDES, TEST, TRAIN, VALIDATION, Plan, Split
 from train.errors import SealError
 
 SPLIT_SCHEMA: Literal["edge-inspect/split/1"] = "edge-inspect/split/1"
-RECORD, TAUGHT, SEALED = "split.json", "split.csv", "sealed.csv"
+RECORD, TAUGHT = "split.json", "split.csv"
 QUARANTINE = "quarantine.csv"
 COLUMNS = ("path", "label", "group", "side", *OPTIONAL)
 """Of `split.csv` and `sealed.csv`."""
@@ -102,6 +103,12 @@ class FrozenSplit:
     def ledger(self) -> Ledger:
         """Who opened the test set."""
         return Ledger(file=self.folder / LEDGER, split_sha256=self.record.sha256)
+
+    @property
+    def sealed(self) -> Sealed:
+        """Which contents are the test set's; raises SealError where the list is not as it was frozen."""
+        require_content(self.folder / SEALED, self.record.sealed_sha256)
+        return read_sealed(self.folder)
 
     def teaching(self) -> tuple[Dataset, Split]:
         """The images to teach and to validate with, and which are which."""

@@ -18,9 +18,10 @@ from edge_runtime.engines.base import InferenceEngine
 from edge_runtime.policy import Decision
 from optimize.data.dataset import Dataset
 from optimize.data.samples import take
+from optimize.errors import CalibrationError
 from optimize.graph import FloatModel
 from train.data.stream import BatchStream, open_images
-from train.errors import DatasetError
+from train.errors import DatasetError, SealError
 
 _BATCH = 8
 """Larger batches are slower in ONNX Runtime on one thread."""
@@ -83,6 +84,14 @@ def require_known(labels: Collection[str], model: FloatModel, column: str) -> No
             f"{model.path} knows no class {', '.join(unknown)}, only {', '.join(model.spec.labels)}: "
             f"leave such rows out (--where '{column}!={unknown[0]}')"
         )
+
+
+def require_unsealed(dataset: Dataset, model: FloatModel) -> None:
+    """Raise SealError where an image is of the test set that was frozen before the model was taught."""
+    try:
+        model.sealed.refuse(dataset, "named")
+    except CalibrationError as exc:
+        raise SealError(f"{exc}; what opens it is --split SPLIT_FOLDER --final") from exc
 
 
 def examine(

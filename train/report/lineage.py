@@ -12,7 +12,6 @@ from torch import nn
 from edge_runtime.contracts.manifest import InputSpec
 from edge_runtime.errors import EdgeInspectError
 from optimize.data.samples import take
-from optimize.data.sealed import read_sealed, refuse_sealed
 from optimize.errors import CalibrationError
 from train.data.frozen_split import FrozenSplit
 from train.data.stream import ImageStore, open_images
@@ -127,7 +126,7 @@ def _images(
     some = replace(dataset, samples=take(dataset.samples, transfer.choose(dataset)))
     if split is not None:
         try:
-            refuse_sealed(some, read_sealed(split.folder), "earlier run's held-back")
+            split.sealed.refuse(some, "earlier run's held-back")
         except CalibrationError as exc:
             raise SealError(str(exc)) from exc
     return open_images(some, size, workers=means.workers, memory_limit=means.cache_bytes)

@@ -39,7 +39,7 @@ def test_a_file_is_given_as_it_is_and_stays(tmp_path: Path) -> None:
     ("source", "out", "code", "words"),
     [
         ("dir:{0}", "shot.gif", 2, "has no suffix of an image"),
-        ("dir:{0}", "no/such/shot.jpg", 2, "cannot be written"),
+        ("dir:{0}", "no/such/shot.jpg", 2, "cannot write"),
         ("dir:{0}", "shot.jpg --skip 5", 4, "gave no frame"),
         ("opencv:97", "shot.jpg", 4, "looked for /dev/video97"),
     ],
