@@ -55,15 +55,16 @@ _WHAT = {
     Measure.TINT: "green over red and blue",
     Measure.LIKENESS: "likeness to what was taught",
     Measure.COVER: "strange light",
-    Measure.CRISPNESS: "sharpness",
+    Measure.CRISPNESS: "steps between pixels, of the light,",
     Measure.SMEAR: "details are missing",
 }
-_LOGARITHMIC = {Measure.WARMTH, Measure.TINT, Measure.CRISPNESS}
+_SHARES = {Measure.HIGHLIGHTS, Measure.CRISPNESS}
+_RATIOS = {Measure.WARMTH, Measure.TINT}
 
 
 def _shown(measure: Measure, value: float) -> str:
     if measure is Measure.BRIGHTNESS:
         return f"{value:.0f}"
-    if measure is Measure.HIGHLIGHTS:
+    if measure in _SHARES:
         return f"{2**value:.1%}"
-    return f"{2**value if measure in _LOGARITHMIC else value:.2f}"
+    return f"{2**value if measure in _RATIOS else value:.2f}"

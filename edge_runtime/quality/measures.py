@@ -48,7 +48,7 @@ class Sight:
     blue. tint: log2 of green over the geometric mean of red and blue. likeness: correlation of the
     tiles' pattern with the reference's, 1 where they agree. cover: how far the light of the strangest
     block of four tiles lies off, in deviations. crispness: log2 of the mean step between pixels over the
-    deviation of the grey levels: light does not move it. smear: how much less steep than it should be
+    mean grey level, so that light does not move it. smear: how much less steep than it should be
     the smoothest block is, in deviations."""
     covered: str
     """Where the block with the strangest light lies, in words."""
@@ -64,10 +64,14 @@ class Eye:
         self._deviation = np.array(appearance.deviation)
         self._directions = np.array(appearance.directions).reshape(-1, len(self._mean))
         self._pattern = _pattern(self._mean.reshape(3, TILES, TILES))
+        self._span = [
+            extreme(self._pattern, axis=(1, 2), keepdims=True) for extreme in (np.min, np.max)
+        ]
 
     def look(self, frame: Readings) -> Sight:
         """The measures of a frame."""
         red, green, blue = (float(np.log2(level + 1)) for level in frame.colour)
+        mean_light = float(np.log2(frame.statistics.brightness + 1))
         off = self._blocks(frame.tiles)
         light, steps = np.abs(off[LIGHT]), -np.minimum(off[ACROSS], off[DOWN])
         return Sight(
@@ -78,7 +82,7 @@ class Eye:
                 Measure.TINT: green - (red + blue) / 2,
                 Measure.LIKENESS: self._likeness(frame.tiles),
                 Measure.COVER: float(light.max()),
-                Measure.CRISPNESS: frame.statistics.sharpness - frame.statistics.contrast,
+                Measure.CRISPNESS: frame.statistics.sharpness - mean_light,
                 Measure.SMEAR: float(steps.max()),
             },
             covered=_place(light),
@@ -95,7 +99,8 @@ class Eye:
         return np.asarray((pairs[:, :, 1:] + pairs[:, :, :-1]) / 4)
 
     def _likeness(self, tiles: Floats) -> float:
-        pattern = _pattern(tiles)
+        # Clipped to what the reference spans: something dark over a few tiles must not outweigh the rest.
+        pattern = np.clip(_pattern(tiles), *self._span)
         scale = float(np.linalg.norm(pattern) * np.linalg.norm(self._pattern))
         return float(np.vdot(pattern, self._pattern)) / scale if scale > 0 else 0.0
 

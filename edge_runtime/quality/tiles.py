@@ -36,7 +36,7 @@ def features(seen: FrameView) -> Floats:
     corners = _corners(*across.shape)
     # The sums of all rectangles from the corner: a tile's sum takes four of them. 8 us a plane.
     sums = np.stack([cv2.integral(plane)[corners] for plane in (grey[1:, 1:], across, down)])
-    totals = np.diff(np.diff(sums, axis=1), axis=2)
+    totals = sums[:, 1:, 1:] - sums[:, 1:, :-1] - sums[:, :-1, 1:] + sums[:, :-1, :-1]
     means = totals / _areas(*across.shape)
     means[LIGHT] += _LEAST_LIGHT
     means[ACROSS:] += _LEAST_STEP

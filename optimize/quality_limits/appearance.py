@@ -14,7 +14,8 @@ from edge_runtime.contracts.quality import TILES, Appearance
 Floats = npt.NDArray[np.float64]
 
 DIRECTIONS = 4
-"""At most: brushing, exposure, heat, position. More begin to explain what is damaged."""
+"""At most, of light and of steps each: brushing, exposure, heat, position. More begin to explain what
+is damaged."""
 _IMAGES_A_DIRECTION = 20
 _KEPT = 0.75
 _STEPS = 10
@@ -30,7 +31,7 @@ def fit(tiles: Floats) -> Appearance:
     kept = np.ones(len(rows), bool)
     mean = np.median(rows, axis=0)
     for _ in range(_STEPS):
-        found = _principal(rows[kept] - mean, directions)
+        found = _directions(rows[kept] - mean, directions)
         residuals = _unexplained(rows - mean, found)
         deviation = 1.4826 * np.median(np.abs(residuals), axis=0) + _LEAST_DEVIATION
         strangeness = _strangest_block(residuals / deviation)
@@ -43,6 +44,13 @@ def fit(tiles: Floats) -> Appearance:
         deviation=_rounded(deviation),
         directions=tuple(_rounded(direction) for direction in found),
     )
+
+
+def _directions(away: Floats, count: int) -> Floats:
+    """Of light and of steps apart: a smear, which has no light of its own, must not seem to have it."""
+    tiles = TILES * TILES
+    light, steps = _principal(away[:, :tiles], count), _principal(away[:, tiles:], count)
+    return np.block([[light, np.zeros((count, 2 * tiles))], [np.zeros((count, tiles)), steps]])
 
 
 def _principal(away: Floats, count: int) -> Floats:

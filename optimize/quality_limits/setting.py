@@ -138,6 +138,8 @@ class _Seen:
                 worst = max(worst, own)
         # What is damaged already says nothing of what a trial did to it.
         after = (sign * self.after[trial])[sound[self.tried]]
+        if trial.halfway and len(after):
+            worst = max(worst, float(np.median(values[sound]) + np.median(after)) / 2)
         return Limit(
             check=trial.check,
             measure=trial.measure,

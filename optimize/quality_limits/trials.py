@@ -30,6 +30,9 @@ class Trial:
     least_spread: float
     """Half quartile range at least, in the measure's unit: a line that never varied in the images
     varies a little one day."""
+    halfway: bool = False
+    """Whether the limit lies at least half way to what the damage makes of the measure: other damage
+    moves it as well, and is to go by its own name."""
 
 
 def gained(pixels: Pixels, *gains: float) -> Pixels:
@@ -129,6 +132,14 @@ _ROWS: tuple[tuple[Check, Measure, Side, str, Damage, float], ...] = (
     ),
 )
 TRIALS = tuple(
-    Trial(check=check, measure=measure, side=side, words=words, damage=damage, least_spread=spread)
+    Trial(
+        check=check,
+        measure=measure,
+        side=side,
+        words=words,
+        damage=damage,
+        least_spread=spread,
+        halfway=measure is Measure.LIKENESS,
+    )
     for check, measure, side, words, damage, spread in _ROWS
 )

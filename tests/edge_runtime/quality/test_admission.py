@@ -1,4 +1,4 @@
-"""What the frame gate lets through, and the reasons it gives."""
+"""What is admitted as a picture, and the reasons of what is not."""
 
 from datetime import UTC, datetime
 
