@@ -20,11 +20,18 @@ from edge_runtime.contracts.manifest import InputSpec
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.diagnosis.finding import Finding, Grade
 from edge_runtime.engines.catalogue import open_engine, target
-from edge_runtime.errors import CameraError, EdgeInspectError, StateError, UsageError
+from edge_runtime.errors import (
+    BundleError,
+    CameraError,
+    EdgeInspectError,
+    StateError,
+    UsageError,
+)
 from edge_runtime.inspection import gate
 from edge_runtime.mes.credentials import read_credentials
 from edge_runtime.mes.links import open_subscriber
 from edge_runtime.mes.topics import Topics
+from edge_runtime.quality.gate import QualityGate
 
 _FRAME_WITHIN_S = 10.0
 
@@ -109,6 +116,7 @@ def _camera(draft: ConfigDraft) -> str:
     source = draft.value("source")
     if source is None:
         raise CameraError("no source to check: give --source")
+    spec, quality = _seen_through(draft)
     deadline = time.monotonic() + _FRAME_WITHIN_S
     with closing(open_camera(str(source))) as camera:
         while time.monotonic() < deadline:
@@ -117,10 +125,21 @@ def _camera(draft: ConfigDraft) -> str:
             except EndOfStream:
                 break
             if frame is not None:
-                answer = gate(frame, InputSpec())
+                answer = gate(frame, spec, quality=quality)
                 state = "good" if answer.rejection is None else answer.rejection
                 return f"{source}: first frame is part {frame.part_id}, {state}"
     raise CameraError(f"{source} gave no frame within {_FRAME_WITHIN_S:.0f} s")
+
+
+def _seen_through(draft: ConfigDraft) -> tuple[InputSpec, QualityGate | None]:
+    """Size and limits that the station would see frames with; a bundle at fault has its own line."""
+    try:
+        bundle = _opened(draft)
+        reference = bundle.quality_reference() if draft.value("quality_gate") else None
+    except BundleError:
+        return InputSpec(), None
+    gate_of = None if reference is None else QualityGate(reference, live=False)
+    return bundle.manifest.model.input, gate_of
 
 
 def _state(draft: ConfigDraft) -> str:

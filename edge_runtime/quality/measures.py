@@ -99,7 +99,7 @@ class Eye:
         return np.asarray((pairs[:, :, 1:] + pairs[:, :, :-1]) / 4)
 
     def _likeness(self, tiles: Floats) -> float:
-        # Clipped to what the reference spans: something dark over a few tiles must not outweigh the rest.
+        # Held to what the reference spans: a dark thing over a few tiles must not outweigh the rest.
         pattern = np.clip(_pattern(tiles), *self._span)
         scale = float(np.linalg.norm(pattern) * np.linalg.norm(self._pattern))
         return float(np.vdot(pattern, self._pattern)) / scale if scale > 0 else 0.0

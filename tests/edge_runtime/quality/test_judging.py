@@ -11,7 +11,7 @@ from edge_runtime.contracts.quality import Check, Measure
 from edge_runtime.contracts.verdict import reason_code
 from edge_runtime.quality.judging import Judge
 from edge_runtime.quality.measures import Eye, read
-from optimize.quality_limits.trials import covered, defocused, gained, shifted, smeared
+from optimize.quality_limits.trials import covered, defocused, gained, shifted
 from tests.quality_scenes import scene, scenes_reference
 
 FRESH = range(1000, 1040)
