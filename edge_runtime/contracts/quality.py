@@ -42,7 +42,7 @@ class Measure(StrEnum):
     HIGHLIGHTS = "highlights"
     WARMTH = "warmth"
     TINT = "tint"
-    LIKENESS = "likeness"
+    PATTERN = "pattern"
     COVER = "cover"
     CRISPNESS = "crispness"
     SMEAR = "smear"

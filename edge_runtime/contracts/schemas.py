@@ -10,7 +10,10 @@ from edge_runtime.contracts.health import Health
 from edge_runtime.contracts.journal import JournalHead
 from edge_runtime.contracts.manifest import BundleManifest, ModelSpec
 from edge_runtime.contracts.quality import QualityReference
+from edge_runtime.contracts.recording import RecordedFrame, RecordingHeader
 from edge_runtime.contracts.replay import ReplayAnswer, ReplayRequest
+from edge_runtime.contracts.retrain import EvidencePack, RetrainState
+from edge_runtime.contracts.sample import Sample
 from edge_runtime.contracts.verdict import VerdictMessage
 
 PUBLISHED: dict[str, type[Contract]] = {
@@ -20,8 +23,13 @@ PUBLISHED: dict[str, type[Contract]] = {
     "drift": DriftReport,
     "drift-reference": DriftReference,
     "quality": QualityReference,
+    "retrain": RetrainState,
+    "evidence": EvidencePack,
     "replay-request": ReplayRequest,
     "replay-answer": ReplayAnswer,
+    "recording": RecordingHeader,
+    "recorded-frame": RecordedFrame,
+    "sample": Sample,
     "bundle": BundleManifest,
     "model-spec": ModelSpec,
 }

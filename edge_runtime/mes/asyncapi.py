@@ -13,7 +13,7 @@ from typing import Any, Final
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.mes.topics import Topics
 
-_VERSION: Final = "1.1.0"
+_VERSION: Final = "1.2.0"
 """Of the interface: the major number changes when a consumer must be changed."""
 _TOPICS: Final = Topics(site="{site}", station=StationId(line="{line}", station="{station}"))
 
@@ -63,6 +63,13 @@ _CHANNELS: Final = (
         address=_TOPICS.drift,
         summary="Whether the station still sees what its model was trained on; what moved since when.",
         schema="drift",
+        retained=True,
+    ),
+    _Channel(
+        name="retrain",
+        address=_TOPICS.retrain,
+        summary="Open requests to teach the model anew, and how the rules behind them stand.",
+        schema="retrain",
         retained=True,
     ),
     _Channel(

@@ -45,6 +45,11 @@ class Topics:
         return f"{self._base}/drift"
 
     @property
+    def retrain(self) -> str:
+        """Retained: the `RetrainState` contract as JSON."""
+        return f"{self._base}/retrain"
+
+    @property
     def replay(self) -> str:
         """Verdicts sent again on request: QoS 1, not retained."""
         return f"{self._base}/replay"

@@ -53,7 +53,7 @@ _WHAT = {
     Measure.HIGHLIGHTS: "saturated pixels",
     Measure.WARMTH: "red over blue",
     Measure.TINT: "green over red and blue",
-    Measure.LIKENESS: "likeness to what was taught",
+    Measure.PATTERN: "agreement with the pattern that was taught",
     Measure.COVER: "strange light",
     Measure.CRISPNESS: "steps between pixels, of the light,",
     Measure.SMEAR: "details are missing",

@@ -45,8 +45,8 @@ class Sight:
 
     values: dict[Measure, float]
     """brightness: mean grey level. highlights: log2 of the saturated share. warmth: log2 of red over
-    blue. tint: log2 of green over the geometric mean of red and blue. likeness: correlation of the
-    tiles' pattern with the reference's, 1 where they agree. cover: how far the light of the strangest
+    blue. tint: log2 of green over the geometric mean of red and blue. pattern: correlation of the
+    tiles with the reference's, 1 where they agree. cover: how far the light of the strangest
     block of four tiles lies off, in deviations. crispness: log2 of the mean step between pixels over the
     mean grey level, so that light does not move it. smear: how much less steep than it should be
     the smoothest block is, in deviations."""
@@ -80,7 +80,7 @@ class Eye:
                 Measure.HIGHLIGHTS: frame.statistics.highlights,
                 Measure.WARMTH: red - blue,
                 Measure.TINT: green - (red + blue) / 2,
-                Measure.LIKENESS: self._likeness(frame.tiles),
+                Measure.PATTERN: self._agreement(frame.tiles),
                 Measure.COVER: float(light.max()),
                 Measure.CRISPNESS: frame.statistics.sharpness - mean_light,
                 Measure.SMEAR: float(steps.max()),
@@ -98,7 +98,7 @@ class Eye:
         pairs = off[:, 1:] + off[:, :-1]
         return np.asarray((pairs[:, :, 1:] + pairs[:, :, :-1]) / 4)
 
-    def _likeness(self, tiles: Floats) -> float:
+    def _agreement(self, tiles: Floats) -> float:
         # Held to what the reference spans: a dark thing over a few tiles must not outweigh the rest.
         pattern = np.clip(_pattern(tiles), *self._span)
         scale = float(np.linalg.norm(pattern) * np.linalg.norm(self._pattern))

@@ -111,7 +111,7 @@ _ROWS: tuple[tuple[Check, Measure, Side, str, Damage, float], ...] = (
     (Check.COLOUR_CAST, Measure.TINT, "highest", "green +25 %", _gain(1, 1.25, 1), 0.03),
     (Check.COLOUR_CAST, Measure.TINT, "lowest", "green -20 %", _gain(1, 0.8, 1), 0.03),
     (
-        *(Check.NO_SEAM, Measure.LIKENESS, "lowest", "half a frame off"),
+        *(Check.NO_SEAM, Measure.PATTERN, "lowest", "half a frame off"),
         lambda _, pixels: shifted(pixels),
         0.02,
     ),
@@ -139,7 +139,7 @@ TRIALS = tuple(
         words=words,
         damage=damage,
         least_spread=spread,
-        halfway=measure is Measure.LIKENESS,
+        halfway=measure is Measure.PATTERN,
     )
     for check, measure, side, words, damage, spread in _ROWS
 )

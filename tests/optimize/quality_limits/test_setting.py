@@ -83,9 +83,9 @@ def test_where_pictures_have_nothing_in_common_the_checks_of_place_switch_themse
 
     made = reference_of([image(anything()) for _ in range(200)])
     off = {limit.measure: limit.off for limit in made.limits if limit.off is not None}
-    assert Measure.LIKENESS in off
-    assert "half a frame off would be noticed in" in (off[Measure.LIKENESS] or "")
-    assert Measure.LIKENESS not in {
+    assert Measure.PATTERN in off
+    assert "half a frame off would be noticed in" in (off[Measure.PATTERN] or "")
+    assert Measure.PATTERN not in {
         limit.measure for limit in scenes_reference().limits if limit.off is not None
     }
 
