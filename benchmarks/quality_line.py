@@ -77,7 +77,7 @@ class Model:
         """What is answered for each frame."""
         decided: list[Outcome] = []
         for start in range(0, len(frames), _BATCH):
-            logits = self._engine.infer(np.stack(frames[start : start + _BATCH]))
+            logits = self._engine.infer(np.stack(frames[start : start + _BATCH])).logits
             rows = policy.probabilities(logits, self._spec.decision.temperature)
             decided += [policy.decide(row, self._spec).outcome for row in rows]
         return decided

@@ -157,7 +157,7 @@ def open_station(
             stop_when_full=config.journal_when_full == "stop",
             frame_limit=config.frames,
             observers=observers,
-            quality=_open_quality(config, bundle),
+            quality=open_quality_gate(config, bundle),
         )
 
 
@@ -204,7 +204,8 @@ def _open_drift(config: StationConfig, bundle: Bundle, identity: Identity) -> Dr
     )
 
 
-def _open_quality(config: StationConfig, bundle: Bundle) -> QualityGate | None:
+def open_quality_gate(config: StationConfig, bundle: Bundle) -> QualityGate | None:
+    """The gate of the configured camera; None where the bundle has no limits or it is switched off."""
     reference = bundle.quality_reference() if config.quality_gate else None
     if reference is None:
         return None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.assembly import open_station
+from edge_runtime.assembly import open_quality_gate, open_station
 from edge_runtime.bundle import open_bundle
 from edge_runtime.cli.main import main
 from edge_runtime.config import StationConfig
@@ -16,7 +16,6 @@ from edge_runtime.contracts.health import Health
 from edge_runtime.contracts.verdict import Outcome, Verdict
 from edge_runtime.errors import BundleError
 from edge_runtime.mes.links import open_subscriber
-from edge_runtime.service.metrics import State, exposition
 from optimize.quality_limits.trials import gained
 from tests.patience import listen_until
 from tests.quality_scenes import scene, scenes_reference
@@ -72,8 +71,6 @@ def test_a_frame_beyond_a_limit_is_a_verdict_with_its_code_and_is_counted_by_it(
         assert (answer.label, answer.timings_ms.infer) == (None, 0)
     assert health.not_inspected == {"dark": DARK, "undecodable": 1}
     assert health.verdicts[Outcome.NOT_INSPECTED] == DARK + 1
-    page = exposition(State(health=health, stages={}, stalled_s=0.0, ready=True)).decode()
-    assert f'edge_inspect_not_inspected_total{{reason="dark"}} {DARK}.0' in page
 
 
 @pytest.mark.parametrize("how", ["switched off", "no limits"])
@@ -85,6 +82,22 @@ def test_without_the_gate_the_model_sees_every_picture(
     health, _ = run(bundle, parts, tmp_path, quality_gate=how != "switched off")
     assert health.not_inspected == {"undecodable": 1}
     assert health.frames == GOOD + DARK + 1
+
+
+@pytest.mark.parametrize(
+    ("source", "watched"),
+    [("rtsp://camera/1", True), ("opencv:0", True), ("dir:/parts", False), ("run.avi", False)],
+)
+def test_only_a_live_camera_is_watched_for_a_picture_that_repeats(
+    source: str, watched: bool, make_bundle: MakeBundle, tmp_path: Path
+) -> None:
+    bundle = open_bundle(make_bundle(name="limited", quality=scenes_reference(SIDE)))
+    config = StationConfig(station="L07-S3", source=source, state_dir=tmp_path)
+    gate = open_quality_gate(config, bundle)
+    assert gate is not None
+    first, again = (gate.examine(scene(1000, SIDE)).rejection for _ in "12")
+    assert first is None
+    assert (again is not None) == watched
 
 
 def test_limits_of_another_form_are_refused_with_the_files_name(make_bundle: MakeBundle) -> None:
