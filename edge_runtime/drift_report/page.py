@@ -21,7 +21,8 @@ from edge_runtime.drift_report.contents import Contents, Course, sentence
 from edge_runtime.drift_report.time_axis import time_axis
 from edge_runtime.pages import charts
 from edge_runtime.pages.charts import Axis, Line, Panel
-from edge_runtime.pages.page import Pages, jpeg
+from edge_runtime.pages.page import Pages
+from edge_runtime.pages.picture import jpeg
 
 _PAGES = Pages("edge_runtime.drift_report")
 FIGURES = (
