@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks.running_stations import Stations, write_parts
+from benchmarks.running_stations import Stations, percentiles, write_parts
 from benchmarks.station_figures import told
-from benchmarks.station_latency import FLAGS, all_there, measured, percentiles
+from benchmarks.station_latency import FLAGS, all_there, measured
 from edge_runtime.mes.private_broker import PrivateBroker, find_mosquitto
 
 
