@@ -115,14 +115,15 @@ class Consumer:
 
     def availability(self) -> str:
         """What the station, or its will, said last; empty before the first."""
-        return self._newest("availability").decode()
+        return self.newest("availability").decode()
 
     def health(self) -> dict[str, Any]:
         """The newest health; empty before the first."""
-        health: dict[str, Any] = json.loads(self._newest("health") or b"{}")
+        health: dict[str, Any] = json.loads(self.newest("health") or b"{}")
         return health
 
-    def _newest(self, of: str) -> bytes:
+    def newest(self, of: str) -> bytes:
+        """The newest state of that kind, by the last level of its topic; empty before the first."""
         return next((state.payload for state in reversed(self.states) if state.of == of), b"")
 
     def missing(self, last_seq: int) -> list[int]:
