@@ -28,6 +28,7 @@ from tests.faults.daemon import program
 from tests.faults.memory import MemoryGroup, memory_group, why_no_memory_group
 from tests.faults.outcomes import Outcomes
 from tests.faults.sources import FAULTS as CAMERA_FAULTS
+from tests.patience import eventually
 from tests.reliability.daemon import PRODUCT, Daemon, Station
 from tests.reliability.disk import SmallDisk, small_disk, why_no_small_disk
 from tests.reliability.kills import DURABLE
@@ -121,7 +122,8 @@ def measure(fault: Fault, bundle: Path) -> Seen:
         fault.mend(scene)
         back = _moment(lambda: scene.consumer.inspected_at > mended)
         scene.consumer.wait_for_more(20)
-        time.sleep(1.0)
+        # What is being opened or closed at the moment of a look is not left behind.
+        eventually(lambda: not _left_behind(before, Belongings.of(scene.daemon.pid)), 5.0)
         after = Belongings.of(scene.daemon.pid)
         exit_code = scene.daemon.stop()
         words = scene.daemon.words()
