@@ -374,7 +374,7 @@ def main() -> int:
     _LOG.info("gate: %s", result)
     controls = {}
     for way in list(WAYS)[1:]:
-        seen = fuzz(way, files=CONTROL_FILES, seed=arguments.seed, hang_s=5.0)
+        seen = fuzz(way, files=CONTROL_FILES, seed=arguments.seed, hang_s=15.0)
         controls[way] = _summary(seen)
         _LOG.info("%s: %s", way, controls[way])
     if arguments.out is not None:
