@@ -14,7 +14,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -199,7 +199,9 @@ class Consumer:
 
     def _leave(self) -> None:
         self._client.disconnect()
-        self._client.loop_stop()
+        # paho's thread takes its own mark away when it ends, at times while this waits for it.
+        with suppress(AttributeError):
+            self._client.loop_stop()
         # Callbacks tie client and consumer into a cycle, and the client owns sockets.
         self._client.on_connect = self._client.on_subscribe = self._client.on_message = None
 
