@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 from benchmarks.setting import read_result
+from optimize.quality_limits.setting import COST
 
 Row: TypeAlias = Mapping[str, Any]
 
@@ -22,7 +23,7 @@ def _line(result: Row) -> Iterable[str]:
     reference, smeared, sharp = (
         result[name] for name in ("reference", "smeared_by_the_line", "undamaged")
     )
-    default = next(row for row in result["by_cost_asked"] if row["asked"] == reference["cost"])
+    default = next(row for row in result["by_cost_asked"] if row["asked"] == COST)
     yield (
         f"The simulated line smears 8 % of its frames in part. Limits from {reference['frames']:,} of "
         f"its frames ({reference['smeared']} smeared, {reference['set_aside']} set aside) turn away "
@@ -47,9 +48,9 @@ def _cost(result: Row) -> Iterable[str]:
 def _damage(result: Row) -> Iterable[str]:
     yield (
         f"{result['undamaged']['frames']} sharp frames of a third seed, half of them defective, damaged "
-        "on purpose. A wrong `ok` is a defective part that the model answers `ok`; the last column counts "
-        "those that the gate lets through. *Noise kept*: a real blur comes before the sensor's noise; the "
-        "simulator's comes after and takes the noise along, which is easier to see."
+        "on purpose. A wrong `ok` is a defective part that the model answers `ok`; the last column "
+        "counts those that the gate lets through. *Noise kept*: a real blur comes before the sensor's "
+        "noise; the simulator's comes after and takes the noise along, which is easier to see."
     )
     yield ""
     yield "| damage | severity | turned away | mostly as | wrong `ok` without | with the gate |"
@@ -72,12 +73,13 @@ def _fate(kind: str, severity: str, row: Row) -> str:
 def _size(result: Row) -> Iterable[str]:
     size = result["size"]
     yield (
-        f"Defocus, seen in the pixels of a camera of {size['camera']} and after the frame was fitted to "
-        f"256x256; {size['frames']} frames, limits at the lowest hundredth of the sharp ones. Measuring "
-        f"takes {size['read_us_in_camera_pixels']:,.0f} and {size['read_us_at_model_size']:,.0f} us a frame."
+        f"Defocus, seen in the pixels of a camera of {size['camera']} and after the frame was fitted "
+        f"to 256x256; {size['frames']} frames, limits at the lowest hundredth of the sharp ones. "
+        f"Measuring takes {size['read_us_in_camera_pixels']:,.0f} us and "
+        f"{size['read_us_at_model_size']:,.0f} us a frame."
     )
     yield ""
-    yield "| sigma, px of the camera | of the model | caught by the camera's | by the model's | wrong `ok` |"
+    yield "| sigma, camera's px | model's px | caught by the camera's | by the model's | wrong `ok` |"
     yield "|---|---|---|---|---|"
     for row in size["rows"]:
         sigmas = f"{row['sigma_camera_px']:g} | {row['sigma_model_px']:g}"
@@ -102,7 +104,7 @@ def _time(result: Row) -> Iterable[str]:
     yield (
         f"At 256x256 on one thread of {result['cpu']} (load {result['load_before']:.0f}), drift's "
         f"measures alone take {took['drift_alone']:.0f} us a frame, gate and drift together "
-        f"{took['gate_with_drift']:.0f}: the gate adds {cost['gate_over_decoding']:.2f} of what decoding "
-        "the JPEG takes in the same run ([quality-gate.json](results/quality-gate.json), "
+        f"{took['gate_with_drift']:.0f}: the gate adds {cost['gate_over_decoding']:.2f} of what "
+        "decoding the JPEG takes in the same run ([quality-gate.json](results/quality-gate.json), "
         "`python -m benchmarks.quality_gate`)."
     )

@@ -160,7 +160,6 @@ def main() -> None:
         "frames": len(taught),
         "smeared": sum(shot.smeared for shot in taught),
         "set_aside": reference.set_aside,
-        "cost": reference.cost,
         "limits": [limit.model_dump(mode="json") for limit in reference.limits],
         "bytes": len(reference.to_json()),
     }
