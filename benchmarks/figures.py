@@ -12,6 +12,7 @@ from benchmarks import (
     contract_figures,
     estimate_figures,
     quality_figures,
+    station_figures,
     training_figures,
 )
 from benchmarks.setting import read_result
@@ -81,6 +82,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "docs/training-plan.md": training_figures.plan,
     "docs/optimize.md": build_figures.figures,
     "docs/quality.md": quality_figures.figures,
+    "docs/performance.md": station_figures.figures,
 }
 """What stands between the markers of each page."""
 
