@@ -47,7 +47,7 @@ def _cost(result: Row) -> Iterable[str]:
 
 def _damage(result: Row) -> Iterable[str]:
     yield (
-        f"{result['undamaged']['frames']} sharp frames of a third seed, half of them defective, damaged "
+        f"{result['undamaged']['frames']} sharp frames of a third seed, many of them defective, damaged "
         "on purpose. A wrong `ok` is a defective part that the model answers `ok`; the last column "
         "counts those that the gate lets through. *Noise kept*: a real blur comes before the sensor's "
         "noise; the simulator's comes after and takes the noise along, which is easier to see."
