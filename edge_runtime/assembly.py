@@ -15,6 +15,7 @@ from edge_runtime.cameras.sources import parse_source
 from edge_runtime.capture.camera import open_camera
 from edge_runtime.config import StationConfig
 from edge_runtime.contracts.station_id import StationId
+from edge_runtime.drift.embedding_monitor import EmbeddingMonitor
 from edge_runtime.drift.log import DriftLog
 from edge_runtime.drift.monitor import Monitor
 from edge_runtime.engines.catalogue import open_engine, target
@@ -145,8 +146,16 @@ def _open_drift(config: StationConfig, bundle: Bundle, identity: Identity) -> Dr
         monitor=None
         if reference is None
         else Monitor(reference, parts_per_day=config.drift_parts_per_day),
+        embedding=_open_embedding(config, bundle),
         instead=instead,
     )
+
+
+def _open_embedding(config: StationConfig, bundle: Bundle) -> EmbeddingMonitor | None:
+    reference = bundle.embedding_reference() if config.drift_watch else None
+    if reference is None:
+        return None
+    return EmbeddingMonitor(reference, parts_per_day=config.drift_parts_per_day)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,15 @@ refused, with the file's name.
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from pydantic import ValidationError
 
 from edge_runtime import policy
+from edge_runtime.contracts.base import Contract
 from edge_runtime.contracts.drift import DriftReference
+from edge_runtime.contracts.embedding import Classifier, EmbeddingReference
 from edge_runtime.contracts.manifest import BundleManifest, Variant
 from edge_runtime.decoding import Undecodable, decode
 from edge_runtime.engines.base import InferenceEngine
@@ -24,8 +26,11 @@ from edge_runtime.errors import BundleError
 MANIFEST = "manifest.json"
 MANIFEST_DIGEST = "manifest.json.sha256"
 DRIFT = "drift.json"
+EMBEDDING = "embedding.json"
+CLASSIFIER = "classifier.json"
 DEMO = "demo"
 _SHIPPED = Path(__file__).parent / "bundles"
+_Read = TypeVar("_Read", bound=Contract)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,14 +106,25 @@ class Bundle:
 
         Raises BundleError where it is of another form than this version reads.
         """
-        if DRIFT not in self.manifest.files:
+        return self._read_as(DRIFT, DriftReference)
+
+    def embedding_reference(self) -> EmbeddingReference | None:
+        """What the training domain looked like to the network; None and BundleError likewise."""
+        return self._read_as(EMBEDDING, EmbeddingReference)
+
+    def classifier(self) -> Classifier | None:
+        """What heat maps are drawn by; None where none can be, BundleError likewise."""
+        return self._read_as(CLASSIFIER, Classifier)
+
+    def _read_as(self, name: str, contract: type[_Read]) -> _Read | None:
+        if name not in self.manifest.files:
             return None
         try:
-            return DriftReference.model_validate_json(_read(self.path / DRIFT))
+            return contract.model_validate_json(_read(self.path / name))
         except ValidationError as exc:
             first = exc.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "reference"
-            raise BundleError(f"{self.path / DRIFT}: {where}: {first['msg']}") from exc
+            where = ".".join(map(str, first["loc"])) or "file"
+            raise BundleError(f"{self.path / name}: {where}: {first['msg']}") from exc
 
     def replay(self, engine: InferenceEngine, variant: Variant) -> int:
         """Run the golden frames through `engine`; returns how many agreed.

@@ -344,4 +344,5 @@ def _part(judged: Judgement, model: ModelSpec) -> Part:
         outcome=decision.outcome,
         label=decision.label,
         score=policy.defect_score(decision.scores, model) if decision.scores else None,
+        features=judged.features,
     )

@@ -9,6 +9,7 @@ from edge_runtime.cli import (
     check,
     demo,
     doctor,
+    explain,
     install_service,
     run,
     snapshot,
@@ -36,7 +37,7 @@ PROGRAM = Program(
     name="edge-inspect",
     description="Inspect parts at a station of the line: frames in, verdicts at the MES.",
     epilog=_EPILOG,
-    commands=(run, check, doctor, cameras, snapshot, audit, tail, install_service, demo),
+    commands=(run, check, doctor, cameras, snapshot, explain, audit, tail, install_service, demo),
 )
 
 

@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from edge_runtime.contracts.drift import DriftLevel, DriftReport
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.drift import words
+from edge_runtime.drift.embedding_monitor import EmbeddingMonitor
+from edge_runtime.drift.levels import highest
 from edge_runtime.drift.monitor import Monitor, Part
 
 _LOG = logging.getLogger(__name__)
@@ -28,6 +30,7 @@ class DriftLog:
         station: StationId,
         bundle: str,
         monitor: Monitor | None,
+        embedding: EmbeddingMonitor | None = None,
         instead: str = "",
     ) -> None:
         self._about = {
@@ -38,6 +41,7 @@ class DriftLog:
             "bundle": bundle,
         }
         self._monitor = monitor
+        self._embedding = embedding
         self._instead = instead
         self._lock = threading.Lock()
         self._level = DriftLevel.OK
@@ -54,7 +58,9 @@ class DriftLog:
         with self._lock:
             for part in parts:
                 self._monitor.observe(part)
-            level = self._monitor.level
+                if self._embedding is not None:
+                    self._embedding.observe(part)
+            level = self._present(self._monitor)
         if level is not self._level:
             self._level = level
             _LOG.warning("drift: %s: %s", level.value, self.snapshot().summary)
@@ -64,10 +70,21 @@ class DriftLog:
         if self._monitor is None:
             return self._report(DriftLevel.NOT_MONITORED, f"not monitored: {self._instead}")
         with self._lock:
-            level, moved, parts = self._monitor.level, self._monitor.moved(), self._monitor.parts
+            level, moved, parts = (
+                self._present(self._monitor),
+                self._monitor.moved(),
+                self._monitor.parts,
+            )
+            if self._embedding is not None:
+                moved += self._embedding.moved()
+                moved = tuple(sorted(moved, key=lambda m: m.level is not DriftLevel.ALARM))
         since = min((each.since for each in moved), default=None)
         report = self._report(level, words.summary(moved, since))
         return report.model_copy(update={"since": since, "parts": parts, "moved": moved})
+
+    def _present(self, monitor: Monitor) -> DriftLevel:
+        others = [] if self._embedding is None else [self._embedding.level]
+        return highest([monitor.level, *others])
 
     def _report(self, level: DriftLevel, summary: str) -> DriftReport:
         return DriftReport(

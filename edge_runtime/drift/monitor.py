@@ -61,6 +61,8 @@ class Part:
     label: str | None
     score: float | None
     """Defect score, 0..1; None where nothing was inspected."""
+    features: npt.NDArray[np.float32] | None = None
+    """(features,) as the model told them, for `EmbeddingMonitor`; None where it did not."""
 
 
 class Monitor:

@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-_FORGETTING = 1 / 64
+FORGETTING = 1 / 64
 """Weight of a new block in the running estimate of how much block means scatter."""
-_CLIPPED_AT = 9.0
+CLIPPED_AT = 9.0
 """A squared difference counts at most so many times the present estimate: a jump is no scatter."""
 _SMALLEST_FACTOR = 0.1
 """Of a bet on a fall: the share bet on is no less than this part of the tolerated one."""
@@ -70,8 +70,8 @@ class Scatter:
         """Take in a block's means (count,)."""
         if self._last is not None:
             squared = (means - self._last) ** 2 / 2
-            limited = np.minimum(squared, _CLIPPED_AT * self.variance)
-            self._variance += _FORGETTING * (limited - self._variance)
+            limited = np.minimum(squared, CLIPPED_AT * self.variance)
+            self._variance += FORGETTING * (limited - self._variance)
         self._last = means
 
 
