@@ -18,6 +18,7 @@ from edge_runtime.contracts.base import Contract
 from edge_runtime.contracts.drift import DriftReference
 from edge_runtime.contracts.embedding import Classifier, EmbeddingReference
 from edge_runtime.contracts.manifest import BundleManifest, Variant
+from edge_runtime.contracts.quality import QualityReference
 from edge_runtime.decoding import Undecodable, decode
 from edge_runtime.engines.base import InferenceEngine
 from edge_runtime.engines.plans import Plan
@@ -28,9 +29,11 @@ MANIFEST_DIGEST = "manifest.json.sha256"
 DRIFT = "drift.json"
 EMBEDDING = "embedding.json"
 CLASSIFIER = "classifier.json"
+QUALITY = "quality.json"
 DEMO = "demo"
 _SHIPPED = Path(__file__).parent / "bundles"
-_Read = TypeVar("_Read", bound=Contract)
+
+Form = TypeVar("Form", bound=Contract)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,24 +109,31 @@ class Bundle:
 
         Raises BundleError where it is of another form than this version reads.
         """
-        return self._read_as(DRIFT, DriftReference)
+        return self._read_contract(DRIFT, DriftReference)
 
     def embedding_reference(self) -> EmbeddingReference | None:
         """What the training domain looked like to the network; None and BundleError likewise."""
-        return self._read_as(EMBEDDING, EmbeddingReference)
+        return self._read_contract(EMBEDDING, EmbeddingReference)
 
     def classifier(self) -> Classifier | None:
         """What heat maps are drawn by; None where none can be, BundleError likewise."""
-        return self._read_as(CLASSIFIER, Classifier)
+        return self._read_contract(CLASSIFIER, Classifier)
 
-    def _read_as(self, name: str, contract: type[_Read]) -> _Read | None:
+    def quality_reference(self) -> QualityReference | None:
+        """The limits of the frame quality gate; None in a bundle that was built without them.
+
+        Raises BundleError where they are of another form than this version reads.
+        """
+        return self._read_contract(QUALITY, QualityReference)
+
+    def _read_contract(self, name: str, form: type[Form]) -> Form | None:
         if name not in self.manifest.files:
             return None
         try:
-            return contract.model_validate_json(_read(self.path / name))
+            return form.model_validate_json(_read(self.path / name))
         except ValidationError as exc:
             first = exc.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "file"
+            where = ".".join(map(str, first["loc"])) or "reference"
             raise BundleError(f"{self.path / name}: {where}: {first['msg']}") from exc
 
     def replay(self, engine: InferenceEngine, variant: Variant) -> int:

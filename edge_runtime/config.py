@@ -113,8 +113,39 @@ class StationConfig(BaseModel):
     """Whether frames and verdicts are watched for drift, where the bundle says what to expect."""
     drift_parts_per_day: Annotated[int, Field(ge=1, le=100_000_000)] = 86_400
     """Parts a day at most: sets how much evidence a change needs, so that false alarms stay rare."""
+    labels_accept: bool = False
+    """Whether labels that come back on `.../label` are kept, and figures measured from them."""
+    labels_days: Annotated[int, Field(ge=1, le=365)] = 30
+    """Over how many days of parts these figures are measured."""
+    retrain_watch: bool = True
+    """Whether the rules below are kept and requests published; a station never retrains by itself."""
+    retrain_warning_hours: Annotated[float, Field(ge=0, le=8_760)] = 24.0
+    """Ask when the pictures drift at the level warning or above for so long, hours; 0 never."""
+    retrain_alarm_hours: Annotated[float, Field(ge=0, le=8_760)] = 1.0
+    """Ask when the pictures drift at the level alarm for so long, hours; 0 never."""
+    retrain_min_recall: Annotated[float, Field(ge=0, lt=1)] = 0.85
+    """Ask when the lower bound of the defect recall stays under this share; 0 never."""
+    retrain_max_false_positives: Annotated[float, Field(ge=0, lt=1)] = 0.03
+    """Ask when the lower bound of the false positives stays over this share; 0 never."""
+    retrain_figure_hours: Annotated[float, Field(gt=0, le=8_760)] = 4.0
+    """How long recall or false positives must be beyond their limit, hours."""
+    retrain_labels: Annotated[int, Field(ge=0, le=100_000_000)] = 1000
+    """Ask when so many labels came back since this bundle runs; 0 never."""
+    retrain_days: Annotated[int, Field(ge=0, le=36_500)] = 0
+    """Ask when the bundle is so many days old; 0 never."""
+    retrain_cool_down_hours: Annotated[float, Field(ge=0, le=87_600)] = 72.0
+    """Time between two requests of one rule at least, hours."""
     frames: Annotated[int, Field(ge=1)] | None = None
     """Stop by itself after so many frames; by default never."""
+    deadline_ms: Annotated[float, Field(ge=0, le=3_600_000)] | None = None
+    """How soon a part has to be answered, milliseconds; 0 for whenever. By default 1000 where frames
+    come at a pace of their own, as from a camera, and whenever for folders and files."""
+    samples_mb: Annotated[int, Field(ge=0, le=10_000_000)] = 1_000
+    """Disk space for samples that people look at later, megabytes (10^6 bytes); 0 keeps none."""
+    samples_generation: Annotated[str, Field(max_length=64), AfterValidator(_printable)] = ""
+    """Generation of the sensor that is written into samples, such as `gen3`."""
+    quality_gate: bool = True
+    """Whether frames that are too dark, blurred or covered are turned away, by the bundle's limits."""
 
     def sha256(self) -> str:
         """Hash of the effective configuration, for the verdicts; without what a reload may change."""

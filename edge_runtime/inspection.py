@@ -5,9 +5,10 @@ away, and a batch the engine fails on, are answered `not_inspected`: never silen
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import repeat
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -19,9 +20,10 @@ from edge_runtime.contracts.manifest import InputSpec, ModelSpec
 from edge_runtime.contracts.verdict import Timings, Verdict
 from edge_runtime.drift.statistics import FrameStatistics
 from edge_runtime.engines.base import InferenceEngine
-from edge_runtime.errors import EngineError
+from edge_runtime.errors import EngineError, first_line
 from edge_runtime.policy import Decision
-from edge_runtime.quality import Admitted, admit
+from edge_runtime.quality.admission import Rejected, admit
+from edge_runtime.quality.gate import QualityGate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +34,8 @@ class GatedFrame:
     pixels: Pixels | None
     rejection: str | None
     statistics: FrameStatistics | None
-    """Of the pixels; None where there are none or nobody measures."""
+    """Of the frame, also where its quality was not enough; None where there is no picture or nobody
+    measures."""
     preprocess_s: float
 
 
@@ -80,19 +83,53 @@ _Judged: TypeAlias = tuple[Decision, npt.NDArray[np.float32] | None]
 Measure: TypeAlias = Callable[[Pixels], FrameStatistics]
 
 
-def gate(frame: Frame, spec: InputSpec, measure: Measure | None = None) -> GatedFrame:
-    """Decode, check and fit one frame, and measure it where somebody wants to know; timed."""
+def gate(
+    frame: Frame,
+    spec: InputSpec,
+    measure: Measure | None = None,
+    quality: QualityGate | None = None,
+) -> GatedFrame:
+    """Decode, check and fit one frame, and hold it to the camera's quality gate, if it has one; timed.
+
+    It is measured at most once: by the quality gate, else by `measure` where somebody wants to know.
+    """
     began = time.monotonic()
     answer = admit(frame, spec)
-    pixels, rejection = (
-        (answer.pixels, None) if isinstance(answer, Admitted) else (None, answer.reason)
-    )
+    pixels, rejection, statistics = None, None, None
+    if isinstance(answer, Rejected):
+        rejection = answer.reason
+    elif quality is not None:
+        examined = quality.examine(answer.pixels)
+        statistics, rejection = examined.statistics, examined.rejection
+        pixels = answer.pixels if rejection is None else None
+    else:
+        pixels = answer.pixels
+        statistics = measure(pixels) if measure is not None else None
     return GatedFrame(
         frame=frame,
         pixels=pixels,
         rejection=rejection,
-        statistics=measure(pixels) if measure is not None and pixels is not None else None,
+        statistics=statistics,
         preprocess_s=time.monotonic() - began,
+    )
+
+
+def answer_unseen(gated: GatedFrame, reason: str) -> Judgement:
+    """The answer for a frame that does not go to the engine: the gate's reason, else `reason`."""
+    decided, decided_at = time.monotonic(), datetime.now(UTC)
+    return Judgement(
+        frame=gated.frame,
+        pixels=gated.pixels,
+        decision=policy.not_inspected(gated.rejection or reason),
+        features=None,
+        decided_at=decided_at,
+        decided=decided,
+        statistics=gated.statistics,
+        timings_ms=Timings(
+            wait=_milliseconds(decided - gated.frame.arrived - gated.preprocess_s),
+            preprocess=_milliseconds(gated.preprocess_s),
+            infer=0.0,
+        ),
     )
 
 
@@ -131,12 +168,17 @@ class Inspector:
 
     def _decide(self, batch: Sequence[GatedFrame]) -> list[_Judged]:
         visible = [gated.pixels for gated in batch if gated.pixels is not None]
-        try:
-            judged = iter(self._infer(visible))
-            self.problem = None
-        except EngineError as exc:
-            self.problem = str(exc)
-            judged = iter([(policy.not_inspected(f"engine: {exc}"), None)] * len(visible))
+        judged: Iterator[_Judged] = iter(())
+        if visible:
+            try:
+                judged = iter(self._infer(visible))
+                self.problem = None
+            except EngineError as exc:
+                self.problem = str(exc)
+            except Exception as exc:  # noqa: BLE001 - supervision edge: no frame goes unanswered
+                self.problem = f"{type(exc).__name__}: {first_line(exc)}"
+            if self.problem is not None:
+                judged = repeat((policy.not_inspected(f"engine: {self.problem}"), None))
         return [
             (policy.not_inspected(gated.rejection or "rejected"), None)
             if gated.pixels is None
@@ -145,8 +187,6 @@ class Inspector:
         ]
 
     def _infer(self, visible: Sequence[Pixels]) -> list[_Judged]:
-        if not visible:
-            return []
         answer = self._engine.infer(np.stack(visible))
         rows = policy.probabilities(answer.logits, self._model.decision.temperature)
         features = [None] * len(rows) if answer.features is None else answer.features

@@ -49,7 +49,12 @@ def defect_score(scores: Mapping[str, float], model: ModelSpec) -> float:
 
 
 def decide(probabilities: npt.NDArray[np.float32], model: ModelSpec) -> Decision:
-    """Decide about one part from its probabilities (classes,) float32."""
+    """Decide about one part from its probabilities (classes,) float32.
+
+    Raises ValueError when one is not finite: NaN is neither above a threshold nor below it.
+    """
+    if not np.isfinite(probabilities).all():
+        raise ValueError("the probabilities are not finite")
     rule = model.decision
     score = float(defect_scores(probabilities[None], model)[0])
     if score >= rule.thresholds.defect_from:
@@ -77,6 +82,16 @@ def decide(probabilities: npt.NDArray[np.float32], model: ModelSpec) -> Decision
             label: float(value) for label, value in zip(model.labels, probabilities, strict=True)
         },
         reason=reason,
+    )
+
+
+def answers(model: ModelSpec) -> tuple[tuple[Outcome, str], ...]:
+    """Every outcome and class that `decide` can answer with."""
+    good = model.decision.ok_labels
+    bad = tuple(label for label in model.labels if label not in good) or model.labels
+    return (
+        *((Outcome.OK, label) for label in good),
+        *((outcome, label) for outcome in (Outcome.REVIEW, Outcome.DEFECT) for label in bad),
     )
 
 

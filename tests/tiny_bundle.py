@@ -13,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_runtime import policy
-from edge_runtime.bundle import CLASSIFIER, DRIFT, MANIFEST, MANIFEST_DIGEST, digest_line
+from edge_runtime.bundle import CLASSIFIER, DRIFT, MANIFEST, MANIFEST_DIGEST, QUALITY, digest_line
 from edge_runtime.contracts.array import Array
 from edge_runtime.contracts.drift import DriftReference
 from edge_runtime.contracts.embedding import Classifier
@@ -26,6 +26,7 @@ from edge_runtime.contracts.manifest import (
     Thresholds,
     Variant,
 )
+from edge_runtime.contracts.quality import QualityReference
 from edge_runtime.engines.ort import OnnxRuntimeEngine
 from edge_runtime.engines.tensors import FEATURE_MAP, FEATURES
 
@@ -105,6 +106,7 @@ def write_bundle(
     spec: ModelSpec | None = None,
     name: str = "tiny",
     drift: DriftReference | None = None,
+    quality: QualityReference | None = None,
     *,
     tells: bool = True,
 ) -> Path:
@@ -118,6 +120,8 @@ def write_bundle(
         (folder / CLASSIFIER).write_text(classifier.to_json(), encoding="utf-8")
     if drift is not None:
         (folder / DRIFT).write_text(drift.to_json(), encoding="utf-8")
+    if quality is not None:
+        (folder / QUALITY).write_text(quality.to_json(), encoding="utf-8")
     frame = colour(*GREEN)
     (folder / "golden" / "00.png").write_bytes(png(frame))
     engine = OnnxRuntimeEngine(folder / "float32.onnx", spec)
@@ -138,7 +142,7 @@ def write_bundle(
         ),
         files={
             file: hashlib.sha256((folder / file).read_bytes()).hexdigest()
-            for file in ("float32.onnx", "golden/00.png", CLASSIFIER, DRIFT)
+            for file in ("float32.onnx", "golden/00.png", CLASSIFIER, DRIFT, QUALITY)
             if (folder / file).exists()
         },
     )

@@ -13,7 +13,7 @@ from edge_runtime.contracts.frame import Frame, Pixels, Unreadable
 from edge_runtime.errors import UsageError
 from edge_runtime.explanation.explainer import Explainer, Explanation
 from edge_runtime.explanation.heatmaps import overlay
-from edge_runtime.quality import Admitted, admit
+from edge_runtime.quality.admission import Admitted, admit
 from edge_runtime.written_aside import written_aside
 
 NAME = "explain"

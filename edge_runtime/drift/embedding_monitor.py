@@ -13,7 +13,8 @@ the rest is done once per block.
 """
 
 import math
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,7 @@ from edge_runtime.drift.levels import MEASURE_SIZES, Sizes, Standing, highest, w
 from edge_runtime.drift.monitor import DAYS_BETWEEN_FALSE_DETECTIONS, Part
 from edge_runtime.drift.sequential import Evidence, Scatter, mean_steps, share_steps
 from edge_runtime.drift.spread import Spread
+from edge_runtime.drift.state import State, named, number, portion, take_over
 from edge_runtime.drift.window import BLOCK, BLOCKS
 
 CENTRE, DISTANCE, RESIDUAL, UNFAMILIAR = (
@@ -72,7 +74,7 @@ class EmbeddingMonitor:
         )
         steps = max(1.0, DAYS_BETWEEN_FALSE_DETECTIONS * parts_per_day / BLOCK)
         self._evidence = Evidence(len(STATISTICS), math.log(_TESTS * steps))
-        self._onsets = np.full((2, len(STATISTICS)), None, object)
+        self._onsets = np.zeros((2, len(STATISTICS)))
         self._spread = Spread(axes, alike)
         self._scatter = Scatter(np.full(2, alike))
         self._drift = np.zeros(axes)
@@ -111,11 +113,43 @@ class EmbeddingMonitor:
         return tuple(self._describe(index) for index in found)
 
     def state_bytes(self) -> int:
-        """Bytes of numbers held; Python's own overhead is not in it."""
-        held = (self._sums, self._rest, self._drift, self._evidence.log, self._evidence.steps)
+        """Bytes of numbers held, the reference's among them; Python's own overhead is not in it."""
         block = BLOCK * (self.embedding.axes + 4) * 8
-        own = sum(array.nbytes for array in held) + block
-        return own + self.embedding.state_bytes() + self._spread.state_bytes()
+        learnt = sum(array.nbytes for array in self.state().values())
+        return learnt + block + self.embedding.state_bytes()
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """All that was learnt, but for the parts of a block that is not full: arrays by name.
+
+        They are the monitor's own: copy or write them before the next part.
+        """
+        return {
+            "parts": np.array(self.parts - len(self._block)),
+            "blocks": np.array(self._blocks),
+            "onsets": self._onsets,
+            "standings": np.array([standing.state() for standing in self._standings]),
+            "drift": self._drift,
+            "sums": self._sums,
+            "rest": self._rest,
+            **named("evidence", self._evidence.state()),
+            **named("scatter", self._scatter.state()),
+            **named("spread", self._spread.state()),
+        }
+
+    def resume(self, state: State) -> None:
+        """Go on from what another monitor of the same reference has learnt.
+
+        Raises ValueError where the state is of another form; this monitor is then of no use.
+        """
+        self.parts, self._blocks = number(state, "parts"), number(state, "blocks")
+        standings = np.array([standing.state() for standing in self._standings])
+        own = {"onsets": self._onsets, "drift": self._drift, "sums": self._sums, "rest": self._rest}
+        take_over({**own, "standings": standings}, state)
+        for standing, numbers in zip(self._standings, standings.tolist(), strict=True):
+            standing.resume(numbers)
+        self._evidence.resume(portion("evidence", state))
+        self._scatter.resume(portion("scatter", state))
+        self._spread.resume(portion("spread", state))
 
     # --- once per block -----------------------------------------------------------------------------
 
@@ -131,7 +165,7 @@ class EmbeddingMonitor:
         self._spread.add(means[:axes])
         self._scatter.add(means[axes:])
         self._drift += _TURNING * (means[:axes] - self._drift)
-        self._onsets[self._evidence.steps == 1] = began
+        self._onsets[self._evidence.steps == 1] = began.timestamp()
         detected = self._evidence.detected()
         for index, standing in enumerate(self._standings):
             if standing.level is not DriftLevel.OK or detected[:, index].any():
@@ -162,7 +196,8 @@ class EmbeddingMonitor:
     def _judge(self, index: int, standing: Standing, detected: npt.NDArray[np.bool_]) -> None:
         if standing.level is DriftLevel.OK:
             side = int(self._evidence.log[:, index].argmax())
-            standing.rising, standing.since = side == 0, self._onsets[side, index]
+            standing.rising = side == 0
+            standing.since = datetime.fromtimestamp(self._onsets[side, index], UTC)
             standing.blocks = int(self._evidence.steps[side, index])
         else:
             side = 0 if standing.rising else 1

@@ -3,10 +3,13 @@
 Values in, values out.
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.drift.sequential import CLIPPED_AT, FORGETTING
+from edge_runtime.drift.state import State, take_over
 
 Floats = npt.NDArray[np.float64]
 
@@ -20,7 +23,7 @@ class Spread:
     def __init__(self, count: int, floor: float) -> None:
         self._floor = floor
         self._covariance = floor * np.eye(count)
-        self._last: Floats | None = None
+        self._last = np.full(count, np.nan)
 
     @property
     def total(self) -> float:
@@ -33,13 +36,17 @@ class Spread:
 
     def add(self, means: Floats) -> None:
         """Take in a block's means (count,)."""
-        if self._last is not None:
+        if not np.isnan(self._last).any():
             # A jump is no scatter: each difference counts up to so many times the present estimate.
             limit = np.sqrt(2 * CLIPPED_AT * np.maximum(self._covariance.diagonal(), self._floor))
             change = np.clip(means - self._last, -limit, limit)
             self._covariance += FORGETTING * (np.outer(change, change) / 2 - self._covariance)
-        self._last = means
+        self._last[:] = means
 
-    def state_bytes(self) -> int:
-        """Bytes held."""
-        return self._covariance.nbytes + (0 if self._last is None else self._last.nbytes)
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """The estimate so far, by name."""
+        return {"covariance": self._covariance, "last": self._last}
+
+    def resume(self, state: State) -> None:
+        """Go on from an estimate of the same; raises ValueError where it is of other statistics."""
+        take_over(self.state(), state)

@@ -45,6 +45,11 @@ class Topics:
         return f"{self._base}/drift"
 
     @property
+    def retrain(self) -> str:
+        """Retained: the `RetrainState` contract as JSON."""
+        return f"{self._base}/retrain"
+
+    @property
     def replay(self) -> str:
         """Verdicts sent again on request: QoS 1, not retained."""
         return f"{self._base}/replay"
@@ -58,6 +63,16 @@ class Topics:
     def replay_answer(self) -> str:
         """The `ReplayAnswer` to each request: QoS 1, not retained."""
         return f"{self._base}/replay/answer"
+
+    @property
+    def label(self) -> str:
+        """Where the station listens for a `Label`."""
+        return f"{self._base}/label"
+
+    @property
+    def label_answer(self) -> str:
+        """The `LabelAnswer` to each label: QoS 1, not retained."""
+        return f"{self._base}/label/answer"
 
     @property
     def _base(self) -> str:

@@ -12,6 +12,12 @@ from edge_runtime.contracts.drift import DriftLevel, DriftReport, MeasureReferen
 from edge_runtime.contracts.frame import Frame
 from edge_runtime.contracts.health import Health, Latency
 from edge_runtime.contracts.manifest import DecisionRule, InputSpec, ModelSpec, Thresholds
+from edge_runtime.contracts.performance import Estimated, Figure, Measured
+from edge_runtime.contracts.quality import FEATURES, Appearance, Check, Limit, QualityReference
+from edge_runtime.contracts.quality import Measure as QualityMeasure
+from edge_runtime.contracts.recording import ImageForm, RecordedFrame, RecordingHeader
+from edge_runtime.contracts.retrain import RetrainRequest, RetrainState, RuleStanding
+from edge_runtime.contracts.sample import Claim, DriftThen, KeptFrame, Reason, Sample
 from edge_runtime.contracts.schemas import schemas
 from edge_runtime.contracts.verdict import (
     DeliveryNote,
@@ -59,6 +65,7 @@ HEALTH = Health(
     engine="onnxruntime 1.23",
     frames=10,
     verdicts={Outcome.OK: 7, Outcome.DEFECT: 1, Outcome.REVIEW: 1, Outcome.NOT_INSPECTED: 1},
+    not_inspected={"blurred": 1},
     acknowledged=9,
     pending=1,
     refused=0,
@@ -94,6 +101,118 @@ DRIFT = DriftReport(
             "38% of parts outside the usual range",
         ),
     ),
+    estimated=Estimated(
+        macro_f1=Figure(value=0.95, low=0.91, high=0.97),
+        defect_recall=Figure(value=0.985, low=0.96, high=0.998),
+        false_positive_rate=Figure(value=0.006, low=0.002, high=0.014),
+        confidence=0.95,
+        parts=4080,
+        unreliable=None,
+        words="estimated: macro F1 0.950 (0.910 to 0.970), defect recall 0.985 (0.960 to 0.998), "
+        "false positives 0.006 (0.002 to 0.014)",
+    ),
+    measured=Measured(
+        macro_f1=None,
+        defect_recall=Figure(value=0.97, low=0.9, high=0.995),
+        false_positive_rate=Figure(value=0.008, low=0.003, high=0.017),
+        confidence=0.95,
+        labels=412,
+        random=300,
+        since=VERDICT.captured_at,
+        received={"accepted": 405, "corrected": 7, "unknown_part": 2},
+        words="measured: defect recall 0.970 (0.900 to 0.995), false positives 0.008 (0.003 to 0.017)",
+    ),
+    effects={"brightness": 0.1, "colour": -2.2},
+)
+RETRAIN = RetrainState(
+    boot_id=VERDICT.boot_id,
+    site="voltforge",
+    line="L07",
+    station="S3",
+    at=VERDICT.captured_at,
+    bundle="weld-seam/1.0.0",
+    requests=(
+        RetrainRequest(
+            id="20260115T083000Z-drift",
+            at=VERDICT.captured_at,
+            rule="drift",
+            words="drift alarm: frames are 600 K colder (bluer) than in training",
+            bundle="weld-seam/1.0.0",
+            model_sha256=VERDICT.model_sha256,
+            source_sha256="c" * 64,
+            level=DriftLevel.ALARM,
+            evidence="20260115T083000Z-drift",
+        ),
+    ),
+    rules=(
+        RuleStanding(
+            rule="drift",
+            words="pictures drift: warning for 24 h or alarm for 1 h",
+            standing="requested",
+            since=VERDICT.captured_at,
+        ),
+        RuleStanding(rule="calendar", words="switched off", standing="off", since=None),
+    ),
+)
+RECORDING = RecordingHeader(
+    source="rtsp://***@camera/stream", is_simulated=False, began_at=VERDICT.captured_at
+)
+RECORDED = RecordedFrame(
+    part_id=VERDICT.part_id,
+    captured_at=VERDICT.captured_at,
+    arrived_s=12.04,
+    image=ImageForm.PIXELS,
+    file="00000302.png",
+    sha256="c" * 64,
+)
+SAMPLE = Sample(
+    name="000000001042-0b7c1f62",
+    kept_at=VERDICT.captured_at,
+    claims=(Claim(reason=Reason.RANDOM), Claim(reason=Reason.NEAR_THRESHOLD, kind="micro_crack")),
+    lot=0.003,
+    generation="gen3",
+    drift=DriftThen(level=DriftLevel.ALARM, moved=("colour",)),
+    look="",
+    frames=(
+        KeptFrame(
+            file="000000001042-0b7c1f62-0.jpg",
+            sha256="c" * 64,
+            bytes=18_342,
+            as_it_came=True,
+            label="micro_crack",
+            rejection=None,
+            statistics={"brightness": 96.5, "colour": 131.0},
+        ),
+    ),
+    verdict=Verdict.model_validate(VERDICT.model_dump(exclude={"delivery"}, by_alias=True)),
+)
+QUALITY = QualityReference(
+    dataset="held-out sha256:0123456789ab",
+    images=600,
+    cost=0.005,
+    set_aside=51,
+    limits=(
+        Limit(
+            check=Check.DARK,
+            measure=QualityMeasure.BRIGHTNESS,
+            side="lowest",
+            value=113.42,
+            trial="a quarter of the light",
+            caught=1.0,
+        ),
+        Limit(
+            check=Check.OCCLUDED,
+            measure=QualityMeasure.COVER,
+            side="highest",
+            value=14.5,
+            trial="a shade over a quarter of the frame",
+            caught=0.23,
+            off="a shade over a quarter of the frame would be noticed in 23% of the images only",
+        ),
+    ),
+    appearance=Appearance(
+        mean=(7.1,) * FEATURES, deviation=(0.25,) * FEATURES, directions=((0.07217,) * FEATURES,)
+    ),
 )
 MODEL = ModelSpec(
     labels=("no_defect", "micro_crack"),
@@ -105,7 +224,17 @@ MODEL = ModelSpec(
 
 @pytest.mark.parametrize(
     ("name", "contract"),
-    [("verdict", VERDICT), ("health", HEALTH), ("drift", DRIFT), ("model-spec", MODEL)],
+    [
+        ("verdict", VERDICT),
+        ("health", HEALTH),
+        ("drift", DRIFT),
+        ("retrain", RETRAIN),
+        ("recording", RECORDING),
+        ("recorded-frame", RECORDED),
+        ("sample", SAMPLE),
+        ("model-spec", MODEL),
+        ("quality", QUALITY),
+    ],
 )
 def test_the_wire_form_is_the_golden_one_and_reads_back(name: str, contract: Contract) -> None:
     golden = (GOLDEN / f"{name}.json").read_text(encoding="utf-8")
@@ -179,6 +308,45 @@ def test_a_drift_reference_must_be_consistent(change: dict[str, object], words: 
     MeasureReference.model_validate(sound)
     with pytest.raises(ValidationError, match=words):
         MeasureReference.model_validate({**sound, **change})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"limits": QUALITY.limits * 2}, "limited twice on the same side"),
+        ({"cost": 2.0}, "less than or equal to 1"),
+        (
+            {"limits": [{**QUALITY.limits[0].model_dump(), "check": "stuck"}]},
+            "no matter of a limit",
+        ),
+    ],
+)
+def test_quality_limits_must_be_consistent(change: dict[str, object], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        QualityReference.model_validate({**QUALITY.model_dump(by_alias=True), **change})
+
+
+def test_an_appearance_has_a_number_for_every_tile() -> None:
+    sound = QUALITY.appearance.model_dump()
+    with pytest.raises(ValidationError, match="at least 192 items"):
+        Appearance.model_validate({**sound, "mean": sound["mean"][1:]})
+    with pytest.raises(ValidationError, match="not above 0"):
+        Appearance.model_validate({**sound, "deviation": (0.0, *sound["deviation"][1:])})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"file": None}, "a file exactly when it has an image"),
+        ({"sha256": None}, "a file and its sha256 come together"),
+        ({"reason": "gone"}, "a reason is given exactly for an unreadable frame"),
+        ({"file": "../../etc/passwd"}, "should match pattern"),
+        ({"arrived_s": -1.0}, "greater than or equal to 0"),
+    ],
+)
+def test_a_recorded_frame_must_be_consistent(change: dict[str, object], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        RecordedFrame.model_validate({**RECORDED.model_dump(), **change})
 
 
 def test_a_frame_checks_its_time_and_pixels() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,8 +21,10 @@ from edge_runtime.drift.embedding_monitor import (
     UNFAMILIAR,
     EmbeddingMonitor,
 )
+from edge_runtime.drift.evidence_file import EMBEDDING, EvidenceFile
 from edge_runtime.drift.log import DriftLog
 from edge_runtime.drift.monitor import Monitor, Part
+from edge_runtime.drift.state import named
 from edge_runtime.drift.window import BLOCK
 from optimize.builder.embedding_reference import reference
 from tests.edge_runtime.drift.line import make_reference as make_measures
@@ -228,3 +231,22 @@ def test_a_reference_that_contradicts_itself_is_refused(made: EmbeddingReference
         )
     with pytest.raises(ValidationError, match="NaN or infinite"):
         Array.of(np.array([1.0, np.nan]))
+
+
+def test_a_restart_goes_on_from_what_was_learnt(
+    made: EmbeddingReference, monitor: EmbeddingMonitor, tmp_path: Path
+) -> None:
+    def shifted(own: np.ndarray) -> np.ndarray:
+        return own + 3 * WIDTHS * (np.arange(FEATURES) < 2)
+
+    stream(monitor, 40 * BLOCK)
+    assert stream(monitor, 40 * BLOCK, shifted, seed=6) is not None
+    file = EvidenceFile(tmp_path, learnt_with="this")
+    file.write(named(EMBEDDING, monitor.state()))
+    again = EvidenceFile(tmp_path, learnt_with="this").embedding(made, parts_per_day=DAY)
+    assert again.moved() == monitor.moved()
+    assert again.parts == monitor.parts // BLOCK * BLOCK
+    # And of another reference it does not.
+    other = make_reference(200)
+    anew = EvidenceFile(tmp_path, learnt_with="this").embedding(other, parts_per_day=DAY)
+    assert (anew.parts, anew.level) == (0, DriftLevel.OK)
