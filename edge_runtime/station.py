@@ -415,5 +415,5 @@ def _part(judged: Judgement, model: ModelSpec) -> Part:
         label=decision.label,
         score=policy.defect_score(decision.scores, model) if decision.scores else None,
         features=judged.features,
-        certain=decision.scores[decision.label] if decision.label is not None else None,
+        certain=decision.scores.get(decision.label) if decision.label is not None else None,
     )
