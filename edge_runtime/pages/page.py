@@ -1,7 +1,7 @@
 """Pages for people: one HTML file each, which needs no script, no network and no second file.
 
-Owns the form: the frame `page.html`, its style sheet, the parts that pages are made of, and how figures are
-written; pictures are `picture`'s. What a page says, and its template, is the business of those who
+Owns the form: the frame `page.html`, its style sheet, the parts that pages are made of, and how figures
+are written; pictures are `picture`'s. What a page says, and its template, is the business of those who
 call. All HTML is escaped, and a policy in the page's head forbids the browser to fetch or to run
 anything, whatever a label contains.
 """

@@ -1,0 +1,81 @@
+"""Samples at a station that runs: kept beside the line, told in its health, and never in its way."""
+
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from edge_runtime.assembly import open_station
+from edge_runtime.config import StationConfig
+from edge_runtime.contracts.health import Health
+from edge_runtime.contracts.sample import Reason
+from edge_runtime.contracts.verdict import committed
+from edge_runtime.mes.base import Message
+from edge_runtime.mes.links import open_subscriber
+from edge_runtime.samples.folder import SAMPLES, Folder
+from tests.patience import listen_until
+
+
+@pytest.fixture
+def config(
+    make_bundle: Callable[..., Path], folder_of_parts: Path, tmp_path: Path
+) -> StationConfig:
+    return StationConfig(
+        station="L07-S3",
+        site="plant",
+        bundle=str(make_bundle()),
+        source=f"dir:{folder_of_parts}",
+        broker=f"memory://{tmp_path.name}",
+        state_dir=tmp_path / "state",
+        samples_generation="gen3",
+    )
+
+
+def run(config: StationConfig) -> tuple[Health, list[Message]]:
+    with closing(open_subscriber(config.broker, "inspection/#")) as mes:
+        with open_station(config) as station:
+            station.run(threading.Event())
+        # After the keeper has ended, whatever the last published state said.
+        health = station.health()
+        seen = listen_until(
+            mes, lambda messages: messages[-1:] != [] and messages[-1].payload == b"stopped"
+        )
+    return health, seen
+
+
+def test_what_is_kept_holds_the_committed_bytes_and_is_counted(
+    config: StationConfig, folder_of_parts: Path
+) -> None:
+    health, messages = run(config)
+    folder = Folder(config.state_dir / SAMPLES)
+    verdicts = {committed(m.payload) for m in messages if m.topic.endswith("/verdict")}
+    samples = list(folder.samples())
+    rejected = [sample for sample in samples if sample.has(Reason.REJECTED)]
+    assert rejected
+    for sample in samples:
+        assert sample.generation == "gen3"
+        assert sample.verdict.to_json().encode() in verdicts
+        came = (folder_of_parts / sample.verdict.part_id).read_bytes()
+        assert folder.frames(sample) == (came,)
+    assert (health.samples, health.samples_lost) == (len(samples), 0)
+    assert "samples" not in (health.problem or "")
+
+
+def test_where_none_are_wanted_none_are_kept(config: StationConfig) -> None:
+    health, _ = run(config.model_copy(update={"samples_mb": 0}))
+    assert health.samples == 0
+    assert not (config.state_dir / SAMPLES).exists()
+
+
+def test_a_disk_without_room_for_samples_stops_no_verdict(
+    config: StationConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Folder, "free_bytes", lambda _folder: 0)
+    health, _ = run(config)
+    assert sum(health.verdicts.values()) == health.acknowledged == 13
+    assert health.samples == 0
+    assert health.samples_lost > 0
+    assert health.problem is not None
+    assert "no samples are kept: the disk has less than" in health.problem
