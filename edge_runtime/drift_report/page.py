@@ -52,11 +52,8 @@ def render(contents: Contents) -> str:
         training=[
             (each.caption, address) for each in contents.training if (address := _shown(each))
         ],
-        recent=[
-            (f"{each.at:%H:%M}, {each.caption}", address)
-            for each in contents.recent
-            if (address := _shown(each))
-        ],
+        recent=_dated(contents.recent, "%H:%M"),
+        drifted=_dated(contents.drifted, "%m-%d %H:%M"),
         named=named,
     )
 
@@ -64,6 +61,14 @@ def render(contents: Contents) -> str:
 def named(statistic: str) -> str:
     """A statistic as it is called in a sentence."""
     return statistic.replace(CLASS, "class ").replace("_", " ")
+
+
+def _dated(pictures: Sequence[Picture], form: str) -> list[tuple[str, str]]:
+    return [
+        (f"{each.at:{form}}, {each.caption}", address)
+        for each in pictures
+        if (address := _shown(each))
+    ]
 
 
 def _shown(picture: Picture) -> str | None:
