@@ -40,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
         collection.keep(part(seq, image=file), [RANDOM], None)
     for seq in range(11, 20):
         collection.keep(part(seq, defect=0.5, outcome=Outcome.REVIEW), [REVIEW], None)
-    collection.relabel("stain", seq=19)
+    collection.relabel(19, "stain")
     damaged = part(20, image=b"\x89PNG", rejection="undecodable: damaged PNG")
     collection.keep(damaged, [REJECTED], None)
     return folder
