@@ -33,7 +33,7 @@ def page_frame(
 
 
 def known_label(sample: Sample) -> str | None:
-    """What came back from re-inspection; None where it is no class of the model, or where it is not known
+    """What came back from re-inspection; None where it is no class of the model, or where nobody knows
     which of several frames shows it."""
     label = sample.returned_label
     return label if len(sample.frames) == 1 and label in sample.verdict.scores else None
