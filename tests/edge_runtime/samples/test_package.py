@@ -201,6 +201,22 @@ def test_a_closed_window_loses_no_label(opened: Tab, package: Path, tmp_path: Pa
 
 
 @needs_chromium
+def test_where_the_model_looked_is_laid_over_the_frame_on_demand(
+    folder: Folder, tmp_path: Path
+) -> None:
+    chosen = choose(folder, Condition(reasons=(Reason.DISAGREEING,)))
+    out = tmp_path / "package"
+    write_package(folder, out, chosen, heat=lambda _sample, _number, pixels: 255 - pixels)
+    with tab(tmp_path) as page:
+        page.open(out / "labelling.html")
+        shown = []
+        for _ in range(3):
+            shown.append(page.run("document.querySelectorAll('#place .heat').length"))
+            page.press("h")
+    assert shown == [0, 1, 0]
+
+
+@needs_chromium
 def test_every_control_has_a_name_and_can_be_reached(opened: Tab) -> None:
     nameless = opened.run("""[...document.querySelectorAll("button, select, input, progress")].filter(
       one => !(one.textContent.trim() || one.ariaLabel || one.labels?.length)).length""")

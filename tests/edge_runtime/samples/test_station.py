@@ -1,5 +1,6 @@
 """Samples at a station that runs: kept beside the line, told in its health, and never in its way."""
 
+import json
 import threading
 from collections.abc import Callable
 from contextlib import closing
@@ -15,7 +16,7 @@ from edge_runtime.contracts.verdict import committed
 from edge_runtime.mes.base import Message
 from edge_runtime.mes.links import open_subscriber
 from edge_runtime.samples.folder import SAMPLES, Folder
-from tests.patience import listen_until
+from tests.patience import eventually, listen_until
 
 
 @pytest.fixture
@@ -79,3 +80,34 @@ def test_a_disk_without_room_for_samples_stops_no_verdict(
     assert health.samples_lost > 0
     assert health.problem is not None
     assert "no samples are kept: the disk has less than" in health.problem
+
+
+def test_a_label_from_rework_reaches_the_sample_of_its_part(config: StationConfig) -> None:
+    run(config)
+    folder = Folder(config.state_dir / SAMPLES)
+    about = max(folder.samples(), key=lambda sample: bool(sample.verdict.scores))
+    other = next(label for label in about.verdict.scores if label != about.verdict.label)
+    label = {"seq": about.verdict.seq, "label": other, "source": "rework", "selected": "other"}
+    endless = {"source": "simulated:gen3?rate=5", "labels_accept": True}
+    stop = threading.Event()
+    with (
+        closing(open_subscriber(config.broker, "inspection/#")) as mes,
+        open_station(config.model_copy(update=endless)) as station,
+    ):
+        running = threading.Thread(target=station.run, args=(stop,))
+        running.start()
+        try:
+            topic = "inspection/plant/L07/S3/label"
+            mes.publish(topic, json.dumps(label).encode())
+            assert eventually(lambda: returned(folder, about.name) == other, 60.0)
+        finally:
+            stop.set()
+            running.join()
+    sample = folder.read(about.name)
+    assert sample is not None
+    assert sample.has(Reason.DISAGREEING)
+
+
+def returned(folder: Folder, name: str) -> str | None:
+    sample = folder.read(name)
+    return None if sample is None else sample.returned_label
