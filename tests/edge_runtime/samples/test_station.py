@@ -2,7 +2,8 @@
 
 import json
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from edge_runtime.config import StationConfig
 from edge_runtime.contracts.health import Health
 from edge_runtime.contracts.sample import Reason
 from edge_runtime.contracts.verdict import committed
-from edge_runtime.mes.base import Message
+from edge_runtime.mes.base import Message, Subscriber
 from edge_runtime.mes.links import open_subscriber
 from edge_runtime.samples.folder import SAMPLES, Folder
 from tests.patience import eventually, listen_until
@@ -100,15 +101,22 @@ def test_a_label_from_rework_reaches_the_sample_of_its_part(
         running = threading.Thread(target=station.run, args=(stop,))
         running.start()
         try:
-            topic = "inspection/plant/L07/S3/label"
-            mes.publish(topic, json.dumps(label).encode())
-            assert eventually(lambda: returned(folder, about.name) == other, 60.0)
+            # A label that nobody answers is sent again: the station may not listen yet.
+            assert eventually(
+                lambda: send(mes, label) and returned(folder, about.name) == other, 60
+            )
         finally:
             stop.set()
             running.join()
     sample = folder.read(about.name)
     assert sample is not None
     assert sample.has(Reason.DISAGREEING)
+
+
+def send(mes: Subscriber, label: Mapping[str, object]) -> bool:
+    mes.publish("inspection/plant/L07/S3/label", json.dumps(label).encode())
+    time.sleep(0.2)
+    return True
 
 
 def returned(folder: Folder, name: str) -> str | None:
