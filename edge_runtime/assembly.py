@@ -135,7 +135,6 @@ def open_station(
             )
             publisher.listen(topics.label, labels.hear)
             resources.callback(labels.stop)
-            labels.start()
         health = HealthLog(
             boot_id=identity.boot_id,
             site=config.site,
@@ -159,6 +158,10 @@ def open_station(
         if config.samples_mb:
             keeper = _sample_keeper(config, bundle, drift, health)
             observers.append(resources.enter_context(keeper))
+            if labels is not None:
+                labels.tell(keeper.take_label)
+        if labels is not None:
+            labels.start()
         yield Station(
             identity=identity,
             model=model,
