@@ -4,6 +4,8 @@ Owns the order in which things are opened and that what was opened is closed aga
 does is the business of `edge_runtime.station`.
 """
 
+import math
+import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
@@ -17,20 +19,31 @@ from edge_runtime.config import StationConfig
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.drift.log import DriftLog
 from edge_runtime.drift.monitor import Monitor
+from edge_runtime.engines.base import InferenceEngine
 from edge_runtime.engines.catalogue import open_engine, target
 from edge_runtime.health import HealthLog
 from edge_runtime.identity import Identity
 from edge_runtime.inspection import Answered, Inspector
 from edge_runtime.journal.journal import Journal, Retention
+from edge_runtime.mes.base import Publisher
 from edge_runtime.mes.credentials import read_credentials
 from edge_runtime.mes.links import open_mirror, open_publisher
 from edge_runtime.mes.topics import Topics
+from edge_runtime.parts import PartRules, every
 from edge_runtime.station import Station
+from edge_runtime.triggers.base import TriggerSource
+from edge_runtime.triggers.counter import FrameCounter
+from edge_runtime.triggers.file_names import FileNames
+from edge_runtime.triggers.free_run import FreeRun
+from edge_runtime.triggers.messages import TriggerMessages
 
 _DEADLINE_S = 1.0
 """For what comes at a pace of its own. Parts go by two to twenty a second, so whoever takes them off the
 line still knows which part is meant; twenty times what a busy processor needs for one inference, so
 nothing is shed on a station that keeps up."""
+_COMPANY_S = 10.0
+"""For files that belong together: how long the first waits for the others, as long as for an upload."""
+_OPEN_PARTS = 256
 
 
 @contextmanager
@@ -53,17 +66,15 @@ def open_station(
         model = bundle.manifest.model
         variant = bundle.variant(config.variant, target(config.engine))
         with building():
-            engine = resources.enter_context(
-                closing(
-                    open_engine(
-                        config.engine,
-                        bundle.model_file(variant),
-                        model,
-                        config.threads,
-                        bundle.plans(variant),
-                    )
-                )
+            engine = open_engine(
+                config.engine,
+                bundle.model_file(variant),
+                model,
+                config.threads,
+                bundle.plans(variant),
             )
+            inspector = Inspector(engine, model)
+            resources.enter_context(_released(engine, inspector))
             if config.engine != "null":
                 bundle.replay(engine, variant)
         retention = Retention(
@@ -96,7 +107,10 @@ def open_station(
                 credentials=credentials,
             )
         resources.callback(publisher.stop, timeout_s=1.0)
-        camera = resources.enter_context(closing(open_camera(config.source)))
+        triggers = _open_triggers(config, topics, publisher)
+        cameras = [
+            resources.enter_context(closing(open_camera(source))) for source in config.sources
+        ]
         identity = Identity(
             boot_id=str(uuid.uuid4()),
             site=config.site,
@@ -104,15 +118,18 @@ def open_station(
             bundle=bundle.title,
             model_sha256=bundle.manifest.files[variant.file],
             config_sha256=config.sha256(),
-            is_simulated=parse_source(config.source).simulated,
+            is_simulated=any(parse_source(source).simulated for source in config.sources),
             product_id=config.product_id,
             external_recipe_id=config.external_recipe_id,
         )
         yield Station(
             identity=identity,
             model=model,
-            camera=camera,
-            inspector=Inspector(engine, model),
+            cameras=cameras,
+            triggers=triggers,
+            rules=_rules(config),
+            lag_s=config.trigger_lag_ms / 1000,
+            inspector=inspector,
             journal=journal,
             publisher=publisher,
             mirror=mirror,
@@ -124,24 +141,67 @@ def open_station(
                 bundle=bundle.title,
                 engine=engine.name,
                 batch_wait_s=config.max_wait_ms / 1000,
+                cameras=len(cameras),
             ),
             drift=_open_drift(config, bundle, identity),
             max_batch=config.max_batch,
             max_wait_s=config.max_wait_ms / 1000,
-            deadline_s=_deadline_s(config),
             backlog_rate=config.mqtt_backlog_rate,
             replay=config.mqtt_replay,
             stop_when_full=config.journal_when_full == "stop",
-            frame_limit=config.frames,
-            observers=[_PutAway(camera)] if isinstance(camera, DropFolder) else [],
+            part_limit=config.frames,
+            observers=[_PutAway(camera) for camera in cameras if isinstance(camera, DropFolder)],
         )
 
 
-def _deadline_s(config: StationConfig) -> float | None:
-    """Seconds from a frame's arrival to its answer; None for whenever."""
-    if config.deadline_ms is None:
-        return None if parse_source(config.source).patient else _DEADLINE_S
-    return config.deadline_ms / 1000 or None
+def _open_triggers(config: StationConfig, topics: Topics, publisher: Publisher) -> TriggerSource:
+    match config.trigger:
+        case "free":
+            return FreeRun()
+        case "camera":
+            return FrameCounter()
+        case "folder":
+            return FileNames(re.compile(config.part_name))
+        case "mqtt":
+            triggers = TriggerMessages()
+            publisher.listen(topics.trigger, triggers.hear)
+            return triggers
+
+
+def _rules(config: StationConfig) -> PartRules:
+    match config.trigger:
+        case "free" | "camera":
+            cameras: tuple[int | None, ...] = (None,)
+        case "folder":
+            cameras = (None,) * config.part_frames
+        case "mqtt":
+            cameras = every(range(len(config.sources)), config.part_frames)
+    return PartRules(
+        cameras=cameras,
+        allowed_s=_allowed_s(config),
+        unseen=config.part_unseen,
+        capacity=max(_OPEN_PARTS, 4 * config.max_batch),
+    )
+
+
+def _allowed_s(config: StationConfig) -> float:
+    """From the announcement of a part to its answer, seconds; infinite for whenever."""
+    if config.deadline_ms is not None:
+        return config.deadline_ms / 1000 or math.inf
+    if config.trigger == "folder" and config.part_frames > 1:
+        return _COMPANY_S
+    waits = config.trigger == "free" and all(parse_source(s).patient for s in config.sources)
+    return math.inf if waits or config.trigger == "folder" else _DEADLINE_S
+
+
+@contextmanager
+def _released(engine: InferenceEngine, inspector: Inspector) -> Iterator[None]:
+    """Close an engine at the end, but not under the feet of a thread that it never came back to."""
+    try:
+        yield
+    finally:
+        if not inspector.busy_s():
+            engine.close()
 
 
 def _open_drift(config: StationConfig, bundle: Bundle, identity: Identity) -> DriftLog:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol, TypeAlias
+from typing import Protocol, Self, TypeAlias
 
 import numpy as np
 
@@ -23,6 +23,21 @@ from edge_runtime.policy import Decision
 from edge_runtime.quality import Admitted, admit
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A moment on both clocks."""
+
+    monotonic: float
+    """Seconds; for whatever is reckoned with."""
+    utc: datetime
+    """For whatever is told."""
+
+    @classmethod
+    def now(cls) -> Self:
+        """The present."""
+        return cls(time.monotonic(), datetime.now(UTC))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatedFrame:
     """A frame the gate has looked at: pixels for the model, or the reason why there are none."""
@@ -33,6 +48,8 @@ class GatedFrame:
     statistics: FrameStatistics | None
     """Of the pixels; None where there are none or nobody measures."""
     preprocess_s: float
+    camera: int = 0
+    """Which of the station's cameras it is of, from 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +65,8 @@ class Judgement:
     """The same moment on the monotonic clock, seconds."""
     statistics: FrameStatistics | None
     timings_ms: Timings
+    camera: int = 0
+    """Which of the station's cameras it is of, from 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +75,7 @@ class Answered:
 
     verdict: Verdict
     views: tuple[Judgement, ...]
-    """One for each frame of the part, in the order they were taken."""
+    """One for each frame that there was of the part, in the order of its views."""
 
 
 class Observer(Protocol):
@@ -74,7 +93,9 @@ class Observer(Protocol):
 Measure: TypeAlias = Callable[[Pixels], FrameStatistics]
 
 
-def gate(frame: Frame, spec: InputSpec, measure: Measure | None = None) -> GatedFrame:
+def gate(
+    frame: Frame, spec: InputSpec, measure: Measure | None = None, camera: int = 0
+) -> GatedFrame:
     """Decode, check and fit one frame, and measure it where somebody wants to know; timed."""
     began = time.monotonic()
     answer = admit(frame, spec)
@@ -87,22 +108,23 @@ def gate(frame: Frame, spec: InputSpec, measure: Measure | None = None) -> Gated
         rejection=rejection,
         statistics=measure(pixels) if measure is not None and pixels is not None else None,
         preprocess_s=time.monotonic() - began,
+        camera=camera,
     )
 
 
-def answer_unseen(gated: GatedFrame, reason: str) -> Judgement:
-    """The answer for a frame that does not go to the engine: the gate's reason, else `reason`."""
-    decided, decided_at = time.monotonic(), datetime.now(UTC)
+def judge_unseen(gated: GatedFrame, reason: str, now: Moment) -> Judgement:
+    """Of a frame that the engine has not judged: not inspected, for the gate's reason or `reason`."""
     return Judgement(
         frame=gated.frame,
         pixels=gated.pixels,
         decision=policy.not_inspected(gated.rejection or reason),
-        decided_at=decided_at,
-        decided=decided,
+        decided_at=now.utc,
+        decided=now.monotonic,
         statistics=gated.statistics,
+        camera=gated.camera,
         timings_ms=Timings(
-            wait=_milliseconds(decided - gated.frame.arrived - gated.preprocess_s),
-            preprocess=_milliseconds(gated.preprocess_s),
+            wait=milliseconds(now.monotonic - gated.frame.arrived - gated.preprocess_s),
+            preprocess=milliseconds(gated.preprocess_s),
             infer=0.0,
         ),
     )
@@ -116,6 +138,12 @@ class Inspector:
         self._model = model
         self.problem: str | None = None
         """Why the last batch could not be inferred; None when it could."""
+        self._busy_since: float | None = None
+
+    def busy_s(self) -> float:
+        """How long the engine has had its present batch, seconds; 0 when it has none. For any thread."""
+        since = self._busy_since
+        return 0.0 if since is None else time.monotonic() - since
 
     def judge(self, batch: Sequence[GatedFrame]) -> tuple[Judgement, ...]:
         """One judgement per frame, in the order given."""
@@ -131,10 +159,11 @@ class Inspector:
                 decided_at=decided_at,
                 decided=decided,
                 statistics=gated.statistics,
+                camera=gated.camera,
                 timings_ms=Timings(
-                    wait=_milliseconds(began - gated.frame.arrived - gated.preprocess_s),
-                    preprocess=_milliseconds(gated.preprocess_s),
-                    infer=_milliseconds(infer_s if gated.pixels is not None else 0.0),
+                    wait=milliseconds(began - gated.frame.arrived - gated.preprocess_s),
+                    preprocess=milliseconds(gated.preprocess_s),
+                    infer=milliseconds(infer_s if gated.pixels is not None else 0.0),
                 ),
             )
             for gated, decision in zip(batch, decisions, strict=True)
@@ -158,10 +187,15 @@ class Inspector:
     def _infer(self, visible: Sequence[Pixels]) -> list[Decision]:
         if not visible:
             return []
-        logits = self._engine.infer(np.stack(visible))
+        self._busy_since = time.monotonic()
+        try:
+            logits = self._engine.infer(np.stack(visible))
+        finally:
+            self._busy_since = None
         rows = policy.probabilities(logits, self._model.decision.temperature)
         return [policy.decide(row, self._model) for row in rows]
 
 
-def _milliseconds(seconds: float) -> float:
+def milliseconds(seconds: float) -> float:
+    """As a verdict tells a duration; never negative, though clocks of two threads may differ."""
     return round(max(seconds, 0.0) * 1000, 3)

@@ -1,70 +1,78 @@
-"""One station at work: what a frame goes through from the camera to the broker.
+"""One station at work: what a part goes through from its trigger to the broker.
 
-    camera -> [capture] -> gate -> [inspect] -> engine, policy -> [record] -> journal -> delivery -> MQTT
+    cameras -> [capture] -> gate -> parts -> [inspect] -> engine, policy
+    triggers ------------------------^  \\-> [record] -> journal -> delivery -> MQTT
 
-Each name in brackets is a thread. Every frame that enters leaves as one verdict, committed to the
-journal before anybody outside hears of it. Between the threads are two bounded queues:
+Each name in brackets is a thread, `capture` one for each camera. What they share is one book of
+`parts` behind one lock; what a part is, and how it is answered, is decided there. Every part that is
+announced leaves as one verdict, committed to the journal before anybody outside hears of it. The
+thread that records also answers what is due, so that no deadline waits for an engine. Bounded are
 
-- **for the engine** (`batcher`): of a patient source it blocks when full, so a slow engine slows the
-  source down. Frames of a live source have a deadline; those that cannot be inspected by then are shed,
-  which means answered `not_inspected(overload: ...)` at once.
-- **for the journal**: blocks when full, whatever the source. A disk that refuses so slows the camera
-  down; what a live one then drops is counted by the source (`frames_lost`).
+- **frames for the engine** (`batcher`): without a deadline their camera waits for room, so that a slow
+  engine slows a patient source down; those with one are shed when they cannot be inspected in time.
+- **open parts** (`parts`): the newest is answered `not_inspected(overload: ...)`.
+- **answers for the journal**: nothing more is taken in until there is room, whatever the source. A
+  disk that refuses so slows the cameras down; what a live one then drops is counted by it
+  (`frames_lost`).
 """
 
 import logging
-import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
-from edge_runtime import policy
-from edge_runtime.batcher import MicroBatcher, Shed
+from edge_runtime.batcher import MicroBatcher
 from edge_runtime.cameras.base import CameraSource, EndOfStream
+from edge_runtime.contracts.frame import Frame
 from edge_runtime.contracts.health import Health
 from edge_runtime.contracts.journal import JournalHead
 from edge_runtime.contracts.manifest import ModelSpec
 from edge_runtime.delivery.delivery import Delivery
 from edge_runtime.drift.log import DriftLog
-from edge_runtime.drift.monitor import Part
 from edge_runtime.drift.statistics import measure
-from edge_runtime.errors import DiskFullError, EdgeInspectError, StateError
+from edge_runtime.errors import (
+    CameraError,
+    DiskFullError,
+    EdgeInspectError,
+    EngineHangsError,
+    StateError,
+)
 from edge_runtime.health import HealthLog
 from edge_runtime.identity import Identity
-from edge_runtime.inspection import (
-    Answered,
-    GatedFrame,
-    Inspector,
-    Judgement,
-    Observer,
-    answer_unseen,
-    gate,
-)
-from edge_runtime.journal.journal import Entry, Journal
+from edge_runtime.inspection import Inspector, Moment, Observer, gate
+from edge_runtime.journal.journal import Journal
 from edge_runtime.mes.base import Mirror, Publisher
 from edge_runtime.mes.topics import Topics
+from edge_runtime.parts import PartAnswer, PartRules, Parts, View
+from edge_runtime.recording import Recorder
 from edge_runtime.service.distribution import Distribution
+from edge_runtime.triggers.base import TriggerSource
 
 _LOG = logging.getLogger(__name__)
 _POLL_S = 0.2
 """How often a waiting thread looks whether it should stop."""
-_RETRY_S = 1.0
-"""Pause before a batch that the disk refused is tried again."""
+_HEAR_S = 0.02
+"""How often triggers from outside are taken in while nothing else happens."""
 _STATES_EVERY_S = 5.0
 _AWAY_S = 5.0
 """How long a station that stops waits for a broker that is not connected."""
+_LET_GO_S = 5.0
+"""How long a camera or an engine may still be busy when all parts are answered."""
 
 
 class Station:
-    """Runs one station from its first frame to its last acknowledged verdict."""
+    """Runs one station from its first part to its last acknowledged verdict."""
 
     def __init__(
         self,
         *,
         identity: Identity,
         model: ModelSpec,
-        camera: CameraSource,
+        cameras: Sequence[CameraSource],
+        triggers: TriggerSource,
+        rules: PartRules,
+        lag_s: float = 0.0,
         inspector: Inspector,
         journal: Journal,
         publisher: Publisher,
@@ -74,17 +82,18 @@ class Station:
         drift: DriftLog,
         max_batch: int,
         max_wait_s: float,
-        deadline_s: float | None = None,
         backlog_rate: float = 500.0,
         replay: bool = False,
         stop_when_full: bool = False,
-        frame_limit: int | None = None,
+        part_limit: int | None = None,
         drain_s: float = 20.0,
         observers: Sequence[Observer] = (),
     ) -> None:
-        self._identity = identity
+        """`lag_s` is how much longer ago than it says a frame may have been exposed, seconds."""
         self._model = model
-        self._camera = camera
+        self._cameras = tuple(cameras)
+        self._triggers = triggers
+        self._lag_s = lag_s
         self._inspector = inspector
         self._journal = journal
         self._publisher = publisher
@@ -92,11 +101,9 @@ class Station:
         self._topics = topics
         self._health = health
         self._drift = drift
-        self._batcher = MicroBatcher[GatedFrame](max_batch, max_wait_s)
         self._stop_when_full = stop_when_full
-        self._frame_limit = frame_limit
+        self._part_limit = part_limit
         self._drain_s = drain_s
-        self._observers = tuple(observers)
         self._delivery = Delivery(
             journal,
             publisher,
@@ -105,12 +112,22 @@ class Station:
             replay=replay,
             on_acknowledged=health.verdict_acknowledged,
         )
-        self._deadline_s = math.inf if deadline_s is None else deadline_s
+        self._recorder = Recorder(
+            identity=identity,
+            model=model,
+            journal=journal,
+            delivery=self._delivery,
+            health=health,
+            drift=drift,
+            mirror=mirror,
+            observers=observers,
+        )
         self._changed = threading.Condition()
-        """Guards the batcher, the queue for the journal and what has ended; told of every change."""
-        self._judged: deque[Judgement] = deque()
-        self._judged_limit = 4 * max_batch
-        self._captured = self._inspected = False
+        """Guards the parts and which cameras are read; told of every change."""
+        self._parts = Parts(rules, MicroBatcher[View](max_batch, max_wait_s))
+        self._reading = set(range(len(self._cameras)))
+        self._deaf = False
+        self._answers_limit = 4 * max_batch
         self._stop = threading.Event()
         self._abandon = threading.Event()
         self._recorded = threading.Event()
@@ -118,29 +135,28 @@ class Station:
         self._began = time.monotonic()
 
     def run(self, stop: threading.Event) -> Health:
-        """Inspect until `stop` is set, the source ends or the frame limit is reached; then drain.
+        """Inspect until `stop` is set, the sources end or the part limit is reached; then drain.
 
-        Returns the final health. Raises CameraError when the source failed for good and StateError when
-        verdicts could not be committed; everything that was taken in is answered first, if it can be.
+        Returns the final health. Raises CameraError when a source failed for good, StateError when
+        verdicts could not be committed and EngineHangsError when the engine did not come back;
+        everything that was taken in is answered first, if it can be.
         """
         self._stop = stop
         self._publish_states()
         self._delivery.start()
         if self._mirror is not None:
             self._mirror.start()
-        threads = [
-            threading.Thread(target=self._guarded, args=(stage,), name=name)
-            for name, stage in (
-                ("capture", self._capture),
-                ("inspect", self._inspect),
-                ("record", self._record),
-            )
+        captures = [
+            self._thread(f"capture {number}", partial(self._capture, number, camera))
+            for number, camera in enumerate(self._cameras)
         ]
-        for thread in threads:
-            thread.start()
+        inspect, record = (
+            self._thread("inspect", self._inspect),
+            self._thread("record", self._record),
+        )
         self._watch(stop)
-        for thread in threads:
-            thread.join()
+        record.join()
+        self._let_go(captures, inspect)
         # What a broker out of reach does not take now waits safely in the journal for the next start.
         patience_s = self._drain_s if self._publisher.connected else min(_AWAY_S, self._drain_s)
         if not self._delivery.drain(patience_s):
@@ -150,13 +166,19 @@ class Station:
         if self._mirror is not None:
             self._mirror.stop(timeout_s=_AWAY_S)
         final = self._publish_states()
-        if unanswered := final.frames - sum(final.verdicts.values()):
-            _LOG.error("%d frames were taken in and could not be answered", unanswered)
+        if unanswered := final.parts - sum(final.verdicts.values()):
+            _LOG.error("%d parts were taken in and could not be answered", unanswered)
         self._publisher.stop(timeout_s=5.0)
         self._delivery.stop()
         if self._failure is not None:
             raise self._failure
         return final
+
+    def _thread(self, name: str, stage: Callable[[], None]) -> threading.Thread:
+        # A thread that a vendor's code never returns to must not keep the process from its end.
+        thread = threading.Thread(target=self._guarded, args=(stage,), name=name, daemon=True)
+        thread.start()
+        return thread
 
     def _watch(self, stop: threading.Event) -> None:
         """Publish the states until all is recorded; after `stop`, allow `drain_s` for that."""
@@ -175,150 +197,155 @@ class Station:
                 give_up_at = now + self._drain_s
             if give_up_at is not None and now >= give_up_at:
                 self._abandon.set()
+            if self._abandon.is_set():
+                self._give_up()
 
-    # --- the three stages, each on a thread of its own -------------------------------------------
-
-    def _capture(self) -> None:
-        taken = 0
-        measured = measure if self._drift.watching else None
-        try:
-            while not self._stop.is_set() and taken != self._frame_limit:
-                try:
-                    frame = self._camera.read(_POLL_S)
-                except EndOfStream:
-                    break
-                self._health.source_answered()
-                if frame is not None:
-                    taken += 1
-                    self._health.frame_taken()
-                    self._take_in(gate(frame, self._model.input, measured))
-                    self._health.frame_handed_on()
-        finally:
-            self._health.source_ended()
-            with self._changed:
-                self._captured = True
-                self._changed.notify_all()
-
-    def _take_in(self, gated: GatedFrame) -> None:
-        deadline = gated.frame.arrived + self._deadline_s
+    def _give_up(self) -> None:
+        """Take in nothing more, and answer what is open without waiting for anybody."""
+        busy_s = self._inspector.busy_s()
+        why = f"engine: no answer for {busy_s * 1000:.0f} ms" if busy_s else "stopped: not decided"
         with self._changed:
-            self._await(lambda: self._has_room(deadline))
-            if self._recorded.is_set():
-                return
-            shed = self._batcher.offer(gated, time.monotonic(), deadline)
-            if shed is not None:
-                self._answer_shed([shed])
+            self._reading.clear()
+            self._parts.abandon(why, Moment.now())
             self._changed.notify_all()
 
-    def _has_room(self, deadline: float) -> bool:
-        if len(self._judged) >= self._judged_limit:
-            return False
-        return deadline < math.inf or not self._batcher.full
+    def _let_go(self, captures: Sequence[threading.Thread], inspect: threading.Thread) -> None:
+        """Wait for what still has a hold on the cameras and the engine, but not for ever."""
+        deadline = time.monotonic() + _LET_GO_S
+        for thread in (*captures, inspect):
+            thread.join(max(0.0, deadline - time.monotonic()))
+        if self._failure is not None:
+            return
+        if inspect.is_alive():
+            self._failure = EngineHangsError(
+                f"the engine has not answered for {self._inspector.busy_s():.0f} s; all parts were "
+                "answered without it: see the engine's driver and the device's log"
+            )
+        elif stuck := [thread.name for thread in captures if thread.is_alive()]:
+            self._failure = CameraError(f"{', '.join(stuck)} hangs; all parts were answered")
 
-    def _inspect(self) -> None:
+    # --- the stages, each on a thread of its own -------------------------------------------------
+
+    def _capture(self, number: int, camera: CameraSource) -> None:
         try:
-            while batch := self._next_batch():
-                began = time.monotonic()
-                self._health.engine_asked()
-                judgements = self._inspector.judge(batch)
-                self._health.engine_answered()
-                seen = sum(gated.pixels is not None for gated in batch)
-                self._health.set_problem("engine", self._inspector.problem)
-                with self._changed:
-                    if seen:
-                        self._batcher.learn(seen, time.monotonic() - began)
-                    self._judged += judgements
-                    self._changed.notify_all()
+            while not self._sated():
+                try:
+                    frame = camera.read(_POLL_S)
+                except EndOfStream:
+                    break
+                self._health.source_answered(number)
+                if frame is not None:
+                    self._take_in(frame, number)
+                    self._health.frame_handed_on(number)
         finally:
+            self._health.source_ended(number)
             with self._changed:
-                self._inspected = True
+                self._reading.discard(number)
+                if not self._reading:
+                    self._parts.end(Moment.now())
                 self._changed.notify_all()
 
-    def _next_batch(self) -> Sequence[GatedFrame]:
+    def _sated(self) -> bool:
+        """No part is taken in any more, and none that was waits for a frame."""
+        with self._changed:
+            if self._recorded.is_set():
+                return True
+            return (self._stop.is_set() or self._full) and not self._parts.awaits_frames
+
+    @property
+    def _full(self) -> bool:
+        return self._part_limit is not None and self._parts.announced >= self._part_limit
+
+    def _take_in(self, frame: Frame, number: int) -> None:
+        measured = measure if self._drift.watching else None
+        with self._changed:
+            self._await(lambda: self._parts.waiting_answers < self._answers_limit)
+            view = self._claim(frame, number) if number in self._reading else None
+            self._changed.notify_all()
+        if view is None:
+            return
+        gated = gate(frame, self._model.input, measured, number)
+        with self._changed:
+            self._await(lambda: self._parts.has_room(view))
+            if not self._recorded.is_set():
+                self._parts.offer(view, gated, Moment.now())
+                self._changed.notify_all()
+
+    def _claim(self, frame: Frame, number: int) -> View | None:
+        now = Moment.now()
+        self._hear(now)
+        shown = self._triggers.shown(frame)
+        for announcement in () if self._full else shown.announced:
+            self._parts.announce(announcement, now)
+        age_s = max(0.0, (now.utc - frame.captured_at).total_seconds())
+        exposed = min(frame.arrived, now.monotonic - age_s) - self._lag_s
+        view = self._parts.claim(frame, shown.key, number, exposed)
+        if view is not None:
+            self._health.frame_taken(number, completes=view.completes)
+        return view
+
+    def _hear(self, now: Moment) -> None:
+        """Take in the triggers that came from outside."""
+        if self._deaf or self._full:
+            return
+        # What came before the stop is taken in still.
+        self._deaf = self._stop.is_set()
+        for announcement in self._triggers.arrived():
+            self._parts.announce(announcement, now)
+
+    def _inspect(self) -> None:
+        while batch := self._next_batch():
+            began = time.monotonic()
+            self._health.engine_asked()
+            judgements = self._inspector.judge(
+                [view.gated for view in batch if view.gated is not None]
+            )
+            self._health.engine_answered()
+            self._health.set_problem("engine", self._inspector.problem)
+            with self._changed:
+                now = Moment.now()
+                self._parts.judged(batch, judgements, now.monotonic - began, now)
+                self._changed.notify_all()
+
+    def _next_batch(self) -> Sequence[View]:
         """What the engine is to see next, once it is time; empty when nothing will come any more."""
         with self._changed:
-            while True:
-                self._await(lambda: len(self._judged) < self._judged_limit)
-                if self._recorded.is_set():
-                    return ()
-                now = time.monotonic()
-                if self._batcher.due(now) or (self._captured and len(self._batcher)):
-                    taken = self._batcher.take(now)
-                    self._answer_shed(taken.shed)
+            while not self._recorded.is_set():
+                now = Moment.now()
+                wait_s = self._parts.batch_wait_s(now.monotonic)
+                if wait_s is not None and (wait_s <= 0 or not self._reading):
+                    batch = self._parts.take_batch(now)
                     self._changed.notify_all()
-                    if taken.batch:
-                        return taken.batch
-                elif self._captured:
+                    if batch:
+                        return batch
+                elif wait_s is None and not self._reading:
                     return ()
                 else:
-                    self._changed.wait(self._batcher.wait_s(now))
-
-    def _answer_shed(self, shed: Sequence[Shed[GatedFrame]]) -> None:
-        self._health.parts_shed(len(shed))
-        self._judged += (answer_unseen(each.item, f"overload: {each.reason}") for each in shed)
+                    self._changed.wait(wait_s)
+            return ()
 
     def _record(self) -> None:
         try:
-            while judgements := self._next_judgements():
-                self._commit(judgements)
+            while answers := self._next_answers():
+                self._recorder.record(answers, on_refusal=self._disk_refused, give_up=self._abandon)
         finally:
             with self._changed:
                 self._recorded.set()
                 self._changed.notify_all()
 
-    def _next_judgements(self) -> Sequence[Judgement]:
+    def _next_answers(self) -> Sequence[PartAnswer]:
         """What is to be committed next; empty when nothing will come any more."""
         with self._changed:
-            self._changed.wait_for(lambda: self._judged or self._inspected)
-            judgements = tuple(self._judged)
-            self._judged.clear()
-            self._changed.notify_all()
-            return judgements
-
-    def _commit(self, judgements: Sequence[Judgement]) -> None:
-        """Make verdicts durable; a disk that refuses is tried again until it takes them."""
-        first = self._journal.next_seq
-        verdicts = [
-            self._identity.verdict(first + index, item, self._model.decision.thresholds)
-            for index, item in enumerate(judgements)
-        ]
-        entries = [Entry(seq=verdict.seq, body=verdict.to_json().encode()) for verdict in verdicts]
-        self._health.time_verdicts(
-            {first + index: item.frame.arrived for index, item in enumerate(judgements)}
-        )
-        self._delivery.time_verdicts(
-            {first + index: item.decided for index, item in enumerate(judgements)}
-        )
-        began = time.monotonic()
-        while True:
-            try:
-                self._journal.append(entries)
-                break
-            except StateError as exc:
-                self._health.disk_refused()
-                self._health.set_problem("journal", str(exc))
-                _LOG.error("%s; %d verdicts are held back, trying again", exc, len(entries))
-                self._publish_states()
-                if self._stop_when_full and isinstance(exc, DiskFullError):
-                    # No more parts, and as long as a drain may take for somebody to free space.
-                    self._stop.set()
-                if self._abandon.wait(_RETRY_S):
-                    raise
-        self._health.set_problem("journal", None)
-        self._health.verdicts_committed(verdict.verdict for verdict in verdicts)
-        self._health.time_stages(
-            (item.timings_ms for item in judgements), commit_s=time.monotonic() - began
-        )
-        answered = [
-            Answered(verdict=verdict, views=(item,))
-            for verdict, item in zip(verdicts, judgements, strict=True)
-        ]
-        for observer in self._observers:
-            observer.observe(answered)
-        self._drift.observe(_part(item, self._model) for item in judgements)
-        if self._mirror is not None:
-            self._mirror.mirror(verdicts)
-        self._delivery.notify()
+            while True:
+                now = Moment.now()
+                self._hear(now)
+                self._parts.tick(now)
+                if answers := self._parts.take_answers():
+                    self._changed.notify_all()
+                    return answers
+                if not self._reading and not len(self._parts):
+                    return ()
+                self._changed.wait(min(_HEAR_S, max(0.0, self._parts.due_at() - now.monotonic)))
 
     # --- supervision ------------------------------------------------------------------------------
 
@@ -331,6 +358,12 @@ class Station:
                 self._failure = exc
             if not isinstance(exc, EdgeInspectError):
                 self._abandon.set()
+            self._stop.set()
+
+    def _disk_refused(self, error: StateError) -> None:
+        self._publish_states()
+        if self._stop_when_full and isinstance(error, DiskFullError):
+            # No more parts, and as long as a drain may take for somebody to free space.
             self._stop.set()
 
     def _await(self, condition: Callable[[], bool]) -> None:
@@ -360,21 +393,32 @@ class Station:
 
     def health(self) -> Health:
         """The present state."""
-        camera = self._camera.state
-        self._health.set_problem("camera", camera.problem)
+        states = [camera.state for camera in self._cameras]
+        problems = [state.problem for state in states if state.problem is not None]
+        self._health.set_problem("camera", "; ".join(problems) or None)
         self._health.set_problem("broker", self._publisher.problem)
         self._health.set_problem("delivery", self._delivery.problem)
         if self._mirror is not None:
             self._health.set_problem("mirror", self._mirror.problem)
+        with self._changed:
+            parts, repeated, unasked = (
+                self._parts.announced,
+                self._parts.repeated,
+                self._parts.unasked,
+            )
         return self._health.snapshot(
             uptime_s=time.monotonic() - self._began,
+            parts=parts,
+            frames_unasked=unasked,
+            triggers_repeated=repeated,
+            triggers_ignored=self._triggers.ignored,
             pending=self._journal.pending_count,
             refused=self._journal.refused_count,
             requests_ignored=self._delivery.requests_ignored,
             not_mirrored=self._mirror.dropped if self._mirror is not None else 0,
             connections=self._publisher.connections,
-            camera_restarts=camera.restarts,
-            frames_lost=camera.lost,
+            camera_restarts=sum(state.restarts for state in states),
+            frames_lost=sum(state.lost for state in states),
         )
 
     def _publish_states(self) -> Health:
@@ -394,14 +438,3 @@ class Station:
         self._publisher.set_state(self._topics.journal, published.to_json().encode())
         self._publisher.set_state(self._topics.drift, self._drift.snapshot().to_json().encode())
         return health
-
-
-def _part(judged: Judgement, model: ModelSpec) -> Part:
-    decision = judged.decision
-    return Part(
-        at=judged.decided_at,
-        statistics=judged.statistics,
-        outcome=decision.outcome,
-        label=decision.label,
-        score=policy.defect_score(decision.scores, model) if decision.scores else None,
-    )

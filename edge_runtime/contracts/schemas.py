@@ -10,6 +10,7 @@ from edge_runtime.contracts.health import Health
 from edge_runtime.contracts.journal import JournalHead
 from edge_runtime.contracts.manifest import BundleManifest, ModelSpec
 from edge_runtime.contracts.replay import ReplayAnswer, ReplayRequest
+from edge_runtime.contracts.trigger import Trigger
 from edge_runtime.contracts.verdict import VerdictMessage
 
 PUBLISHED: dict[str, type[Contract]] = {
@@ -20,6 +21,7 @@ PUBLISHED: dict[str, type[Contract]] = {
     "drift-reference": DriftReference,
     "replay-request": ReplayRequest,
     "replay-answer": ReplayAnswer,
+    "trigger": Trigger,
     "bundle": BundleManifest,
     "model-spec": ModelSpec,
 }

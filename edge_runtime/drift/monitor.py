@@ -61,6 +61,13 @@ class Part:
     label: str | None
     score: float | None
     """Defect score, 0..1; None where nothing was inspected."""
+    further: tuple[FrameStatistics, ...] = ()
+    """Of the part's other views: each is measured, the part counts once."""
+
+    @property
+    def measured(self) -> tuple[FrameStatistics, ...]:
+        """Of all views that could be seen."""
+        return (() if self.statistics is None else (self.statistics,)) + self.further
 
 
 class Monitor:
@@ -101,9 +108,9 @@ class Monitor:
             self._block.clear()
 
     def numbers(self, block: Sequence[Part]) -> tuple[Floats, Floats]:
-        """Measures (parts seen, measures) and shares (parts, shares) of a block, in the order of the
+        """Measures (views seen, measures) and shares (parts, shares) of a block, in the order of the
         reference; of the shares those that are `watched`."""
-        rows = [part.statistics.row() for part in block if part.statistics is not None]
+        rows = [statistics.row() for part in block for statistics in part.measured]
         values = np.array(rows).reshape(-1, len(MEASURES))[:, self._measured.columns]
         return values, self._counted.values(block)
 
@@ -239,7 +246,8 @@ class _Measured:
         if len(standardised) < _FEWEST_SEEN:
             return np.zeros((2, len(self.sizes)))
         means = standardised.mean(axis=0)
-        variance = self._scatter.variance * (BLOCK / len(standardised))
+        # The views of a part are alike: more of them than parts are no more evidence.
+        variance = self._scatter.variance * max(1.0, BLOCK / len(standardised))
         steps = mean_steps(means, variance, self._tolerated, self._sought)
         # After the bet: an e-value may know only what came before its block.
         self._scatter.add(means)

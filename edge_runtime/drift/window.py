@@ -30,7 +30,7 @@ class Window:
     """Sums of the same, standardised and winsorised: what levels are judged by."""
     seen: npt.NDArray[np.int64]
     outside: npt.NDArray[np.int64]
-    counts: npt.NDArray[np.uint8]
+    counts: npt.NDArray[np.uint16]
     share_sums: Floats
     parts: npt.NDArray[np.int64]
     blocks: int = 0
@@ -47,7 +47,7 @@ class Window:
             shifts=np.zeros((BLOCKS, len(measures))),
             seen=np.zeros(BLOCKS, np.int64),
             outside=np.zeros((BLOCKS, len(measures)), np.int64),
-            counts=np.zeros((BLOCKS, len(measures), bins), np.uint8),
+            counts=np.zeros((BLOCKS, len(measures), bins), np.uint16),
             share_sums=np.zeros((BLOCKS, shares)),
             parts=np.zeros(BLOCKS, np.int64),
         )

@@ -1,7 +1,7 @@
 """The station's MQTT interface as an AsyncAPI 3.0 document: `python -m edge_runtime.mes.asyncapi FILE`.
 
 Generated from the topics and pointing to the contracts' schemas beside it, so that nothing is written
-twice. It describes the station: what it sends, and the one thing it receives.
+twice. It describes the station: what it sends, and the two things it receives.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any, Final
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.mes.topics import Topics
 
-_VERSION: Final = "1.1.0"
+_VERSION: Final = "1.2.0"
 """Of the interface: the major number changes when a consumer must be changed."""
 _TOPICS: Final = Topics(site="{site}", station=StationId(line="{line}", station="{station}"))
 
@@ -66,6 +66,12 @@ _CHANNELS: Final = (
         retained=True,
     ),
     _Channel(
+        name="trigger",
+        address=_TOPICS.trigger,
+        summary="Announces a part, where the station was told to wait for that (`trigger = mqtt`).",
+        schema="trigger",
+    ),
+    _Channel(
         name="replayAnswer",
         address=_TOPICS.replay_answer,
         summary="What becomes of a replay request, said before the verdicts themselves.",
@@ -84,7 +90,8 @@ _CHANNELS: Final = (
         schema="replay-request",
     ),
 )
-_RECEIVED: Final = "replayRequest"
+_ANSWERED_ON: Final = {"replayRequest": "replayAnswer", "trigger": "verdict"}
+"""What the station receives, and where it answers."""
 _PARAMETERS: Final = {
     "site": {"description": "The factory, as configured (`site`)."},
     "line": {"description": "The line, `L07`.", "examples": ["L07"]},
@@ -138,7 +145,7 @@ def _channel(channel: _Channel) -> dict[str, Any]:
 
 
 def _operation_name(channel: _Channel) -> str:
-    verb = "receive" if channel.name == _RECEIVED else "send"
+    verb = "receive" if channel.name in _ANSWERED_ON else "send"
     return f"{verb}{channel.name[0].upper()}{channel.name[1:]}"
 
 
@@ -146,14 +153,15 @@ def _operation(channel: _Channel) -> dict[str, Any]:
     reference = {"$ref": f"#/channels/{channel.name}"}
     message = {"$ref": f"#/channels/{channel.name}/messages/{channel.name}"}
     operation: dict[str, Any] = {
-        "action": "receive" if channel.name == _RECEIVED else "send",
+        "action": "receive" if channel.name in _ANSWERED_ON else "send",
         "channel": reference,
         "summary": channel.summary,
         "messages": [message],
         "bindings": {"mqtt": {"qos": 1, "retain": channel.retained, "bindingVersion": "0.2.0"}},
     }
-    if channel.name == _RECEIVED:
-        operation["reply"] = {"channel": {"$ref": "#/channels/replayAnswer"}}
+    if channel.name in _ANSWERED_ON:
+        answers = _ANSWERED_ON[channel.name]
+        operation["reply"] = {"channel": {"$ref": f"#/channels/{answers}"}}
     return operation
 
 

@@ -13,6 +13,7 @@ from edge_runtime.contracts.frame import Frame
 from edge_runtime.contracts.health import Health, Latency
 from edge_runtime.contracts.manifest import DecisionRule, InputSpec, ModelSpec, Thresholds
 from edge_runtime.contracts.schemas import schemas
+from edge_runtime.contracts.trigger import Trigger
 from edge_runtime.contracts.verdict import (
     DeliveryNote,
     Lane,
@@ -20,6 +21,7 @@ from edge_runtime.contracts.verdict import (
     Timings,
     Verdict,
     VerdictMessage,
+    View,
 )
 
 ROOT = Path(__file__).parents[3]
@@ -37,11 +39,32 @@ VERDICT = VerdictMessage(
     product_id="module-96s",
     external_recipe_id="WI-4711",
     internal_recipe_id="weld-seam/1.0.0",
+    triggered_at=datetime(2026, 1, 15, 8, 30, 0, 100000, tzinfo=UTC),
     captured_at=datetime(2026, 1, 15, 8, 30, 0, 123456, tzinfo=UTC),
     decided_at=datetime(2026, 1, 15, 9, 30, 0, 150000, tzinfo=timezone(timedelta(hours=1))),
     verdict=Outcome.DEFECT,
     label="micro_crack",
     scores={"no_defect": 0.02, "micro_crack": 0.98},
+    views=(
+        View(
+            camera=1,
+            frame_id="gige-00000041",
+            captured_at=datetime(2026, 1, 15, 8, 30, 0, 123456, tzinfo=UTC),
+            verdict=Outcome.DEFECT,
+            label="micro_crack",
+            reason=None,
+            scores={"no_defect": 0.02, "micro_crack": 0.98},
+        ),
+        View(
+            camera=2,
+            frame_id=None,
+            captured_at=None,
+            verdict=Outcome.NOT_INSPECTED,
+            label=None,
+            reason="no_frame: none within 480 ms",
+            scores={},
+        ),
+    ),
     thresholds=Thresholds(review_from=0.3, defect_from=0.5),
     model_sha256="a" * 64,
     config_sha256="b" * 64,
@@ -57,6 +80,7 @@ HEALTH = Health(
     uptime_s=12.5,
     bundle=VERDICT.internal_recipe_id,
     engine="onnxruntime 1.23",
+    parts=10,
     frames=10,
     verdicts={Outcome.OK: 7, Outcome.DEFECT: 1, Outcome.REVIEW: 1, Outcome.NOT_INSPECTED: 1},
     acknowledged=9,
@@ -95,6 +119,7 @@ DRIFT = DriftReport(
         ),
     ),
 )
+TRIGGER = Trigger(part_id="M2601-000123-2", deadline_ms=500, trigger_id="PLC7-4711")
 MODEL = ModelSpec(
     labels=("no_defect", "micro_crack"),
     input=InputSpec(),
@@ -105,7 +130,13 @@ MODEL = ModelSpec(
 
 @pytest.mark.parametrize(
     ("name", "contract"),
-    [("verdict", VERDICT), ("health", HEALTH), ("drift", DRIFT), ("model-spec", MODEL)],
+    [
+        ("verdict", VERDICT),
+        ("health", HEALTH),
+        ("drift", DRIFT),
+        ("model-spec", MODEL),
+        ("trigger", TRIGGER),
+    ],
 )
 def test_the_wire_form_is_the_golden_one_and_reads_back(name: str, contract: Contract) -> None:
     golden = (GOLDEN / f"{name}.json").read_text(encoding="utf-8")
