@@ -26,6 +26,8 @@ class Step:
     prepare: Callable[[Path], None] | None = None
     """Done before it, in that folder; must be quick and do nothing the second time."""
     program: str = "train"
+    allowed: tuple[int, ...] = ()
+    """Exit codes besides 0 that are an answer and no failure."""
 
     @property
     def line(self) -> str:
@@ -39,9 +41,11 @@ def step(
     prepare: Callable[[Path], None] | None = None,
     *,
     program: str = "train",
+    allowed: tuple[int, ...] = (),
 ) -> Step:
     """The step that a line of a shell, without the program's name, describes."""
-    return Step(words=tuple(shlex.split(line)), leaves=leaves, prepare=prepare, program=program)
+    words = tuple(shlex.split(line))
+    return Step(words=words, leaves=leaves, prepare=prepare, program=program, allowed=allowed)
 
 
 def carry_out(steps: Sequence[Step], work: Path) -> list[dict[str, Any]]:
@@ -80,6 +84,6 @@ def _run(step: Step, work: Path) -> float:
             stdout=log,
             stderr=subprocess.STDOUT,
         )
-    if done.returncode:
+    if done.returncode not in (0, *step.allowed):
         raise SystemExit(f"{step.line} ended with {done.returncode}: see {work / 'log'}")
     return time.perf_counter() - began

@@ -10,17 +10,21 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 
-from edge_runtime.bundle import Bundle, open_bundle
+from edge_runtime.bundle import DRIFT, MANIFEST, Bundle, open_bundle
 from edge_runtime.cameras.drop_folder import DropFolder
 from edge_runtime.cameras.sources import parse_source
 from edge_runtime.capture.camera import open_camera
 from edge_runtime.config import StationConfig
+from edge_runtime.contracts.drift import DriftReport
+from edge_runtime.contracts.manifest import Variant
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.drift.log import DriftLog
 from edge_runtime.drift.monitor import Monitor
 from edge_runtime.engines.base import InferenceEngine
 from edge_runtime.engines.catalogue import open_engine, target
+from edge_runtime.engines.recovering import RecoveringEngine
 from edge_runtime.health import HealthLog
 from edge_runtime.identity import Identity
 from edge_runtime.inspection import Answered, Inspector
@@ -30,6 +34,11 @@ from edge_runtime.mes.credentials import read_credentials
 from edge_runtime.mes.links import open_mirror, open_publisher
 from edge_runtime.mes.topics import Topics
 from edge_runtime.parts import PartRules, every
+from edge_runtime.retraining.memory import read_memory
+from edge_runtime.retraining.pack import Attachment
+from edge_runtime.retraining.rules import Limits
+from edge_runtime.retraining.triggers import Triggers
+from edge_runtime.retraining.watch import RetrainWatch, Subject
 from edge_runtime.station import Station
 from edge_runtime.triggers.base import TriggerSource
 from edge_runtime.triggers.counter import FrameCounter
@@ -66,17 +75,9 @@ def open_station(
         model = bundle.manifest.model
         variant = bundle.variant(config.variant, target(config.engine))
         with building():
-            engine = open_engine(
-                config.engine,
-                bundle.model_file(variant),
-                model,
-                config.threads,
-                bundle.plans(variant),
-            )
+            engine = RecoveringEngine(lambda: _open_engine(config, bundle, variant), model)
             inspector = Inspector(engine, model)
             resources.enter_context(_released(engine, inspector))
-            if config.engine != "null":
-                bundle.replay(engine, variant)
         retention = Retention(
             keep_s=config.journal_days * 86_400.0,
             keep_bytes=config.journal_mb * 1_000_000,
@@ -122,6 +123,12 @@ def open_station(
             product_id=config.product_id,
             external_recipe_id=config.external_recipe_id,
         )
+        drift = _open_drift(config, bundle, identity)
+        if config.retrain_watch:
+            publish = partial(publisher.set_state, topics.retrain)
+            watch = _open_retraining(config, bundle, identity, drift, publish)
+            resources.enter_context(closing(watch))
+            watch.start()
         yield Station(
             identity=identity,
             model=model,
@@ -143,7 +150,7 @@ def open_station(
                 batch_wait_s=config.max_wait_ms / 1000,
                 cameras=len(cameras),
             ),
-            drift=_open_drift(config, bundle, identity),
+            drift=drift,
             max_batch=config.max_batch,
             max_wait_s=config.max_wait_ms / 1000,
             backlog_rate=config.mqtt_backlog_rate,
@@ -204,6 +211,24 @@ def _released(engine: InferenceEngine, inspector: Inspector) -> Iterator[None]:
             engine.close()
 
 
+def _open_engine(config: StationConfig, bundle: Bundle, variant: Variant) -> InferenceEngine:
+    """The engine, once it has answered the golden frames as recorded."""
+    engine = open_engine(
+        config.engine,
+        bundle.model_file(variant),
+        bundle.manifest.model,
+        config.threads,
+        bundle.plans(variant),
+    )
+    try:
+        if config.engine != "null":
+            bundle.replay(engine, variant)
+    except BaseException:
+        engine.close()
+        raise
+    return engine
+
+
 def _open_drift(config: StationConfig, bundle: Bundle, identity: Identity) -> DriftLog:
     reference = bundle.drift_reference() if config.drift_watch else None
     if not config.drift_watch:
@@ -219,6 +244,61 @@ def _open_drift(config: StationConfig, bundle: Bundle, identity: Identity) -> Dr
         if reference is None
         else Monitor(reference, parts_per_day=config.drift_parts_per_day),
         instead=instead,
+    )
+
+
+def _open_retraining(
+    config: StationConfig,
+    bundle: Bundle,
+    identity: Identity,
+    drift: DriftLog,
+    publish: Callable[[bytes], None],
+) -> RetrainWatch:
+    memory = read_memory(config.state_dir, bundle=bundle.title, model_sha256=identity.model_sha256)
+    return RetrainWatch(
+        subject=Subject(
+            boot_id=identity.boot_id,
+            site=identity.site,
+            station=identity.station,
+            bundle=bundle.title,
+            model_sha256=identity.model_sha256,
+            source_sha256=bundle.manifest.model.provenance.get("source_sha256"),
+            made_at=bundle.manifest.created_at,
+        ),
+        triggers=Triggers(retrain_limits(config), memory),
+        state_dir=config.state_dir,
+        report=drift.snapshot,
+        attachments=partial(_attachments, config, bundle),
+        publish=publish,
+    )
+
+
+def retrain_limits(config: StationConfig) -> Limits:
+    """The declared rules of a configuration."""
+    return Limits(
+        warning_hours=config.retrain_warning_hours,
+        alarm_hours=config.retrain_alarm_hours,
+        min_recall=config.retrain_min_recall,
+        max_false_positives=config.retrain_max_false_positives,
+        figure_hours=config.retrain_figure_hours,
+        labels=config.retrain_labels,
+        days=config.retrain_days,
+        cool_down_hours=config.retrain_cool_down_hours,
+    )
+
+
+def _attachments(
+    config: StationConfig, bundle: Bundle, report: DriftReport
+) -> Iterator[Attachment]:
+    """What an evidence pack takes along; no secret is part of a configuration."""
+    yield Attachment(name="drift.json", content=report.to_json(indent=2).encode())
+    yield Attachment(name="config.json", content=config.model_dump_json(indent=2).encode())
+    yield Attachment(name="manifest.json", content=bundle.path / MANIFEST)
+    reference = bundle.path / DRIFT
+    yield Attachment(
+        name="reference.json",
+        content=reference if DRIFT in bundle.manifest.files else None,
+        reason="the bundle has no drift reference",
     )
 
 

@@ -143,6 +143,24 @@ class StationConfig(BaseModel):
     """Whether frames and verdicts are watched for drift, where the bundle says what to expect."""
     drift_parts_per_day: Annotated[int, Field(ge=1, le=100_000_000)] = 86_400
     """Parts a day at most: sets how much evidence a change needs, so that false alarms stay rare."""
+    retrain_watch: bool = True
+    """Whether the rules below are kept and requests published; a station never retrains by itself."""
+    retrain_warning_hours: Annotated[float, Field(ge=0, le=8_760)] = 24.0
+    """Ask when the pictures drift at the level warning or above for so long, hours; 0 never."""
+    retrain_alarm_hours: Annotated[float, Field(ge=0, le=8_760)] = 1.0
+    """Ask when the pictures drift at the level alarm for so long, hours; 0 never."""
+    retrain_min_recall: Annotated[float, Field(ge=0, lt=1)] = 0.85
+    """Ask when the lower bound of the defect recall stays under this share; 0 never."""
+    retrain_max_false_positives: Annotated[float, Field(ge=0, lt=1)] = 0.03
+    """Ask when the lower bound of the false positives stays over this share; 0 never."""
+    retrain_figure_hours: Annotated[float, Field(gt=0, le=8_760)] = 4.0
+    """How long recall or false positives must be beyond their limit, hours."""
+    retrain_labels: Annotated[int, Field(ge=0, le=100_000_000)] = 1000
+    """Ask when so many labels came back since this bundle runs; 0 never."""
+    retrain_days: Annotated[int, Field(ge=0, le=36_500)] = 0
+    """Ask when the bundle is so many days old; 0 never."""
+    retrain_cool_down_hours: Annotated[float, Field(ge=0, le=87_600)] = 72.0
+    """Time between two requests of one rule at least, hours."""
     frames: Annotated[int, Field(ge=1)] | None = None
     """Stop by itself after so many parts, which without a trigger are frames; by default never."""
     deadline_ms: Annotated[float, Field(ge=0, le=3_600_000)] | None = None

@@ -1,64 +1,43 @@
-"""One station at work: what a part goes through from its trigger to the broker.
+"""One station at work: its parts pass the pipeline, their verdicts go out, and its states are told.
 
-    cameras -> [capture] -> gate -> parts -> [inspect] -> engine, policy
-    triggers ------------------------^  \\-> [record] -> journal -> delivery -> MQTT
+    cameras, triggers -> pipeline -> journal -> delivery -> MQTT
 
-Each name in brackets is a thread, `capture` one for each camera. What they share is one book of
-`parts` behind one lock; what a part is, and how it is answered, is decided there. Every part that is
-announced leaves as one verdict, committed to the journal before anybody outside hears of it. The
-thread that records also answers what is due, so that no deadline waits for an engine. Bounded are
-
-- **frames for the engine** (`batcher`): without a deadline their camera waits for room, so that a slow
-  engine slows a patient source down; those with one are shed when they cannot be inspected in time.
-- **open parts** (`parts`): the newest is answered `not_inspected(overload: ...)`.
-- **answers for the journal**: nothing more is taken in until there is room, whatever the source. A
-  disk that refuses so slows the cameras down; what a live one then drops is counted by it
-  (`frames_lost`).
+Every part that is announced leaves as one verdict, committed to the journal before anybody outside hears
+of it. Owns the beginning and the end of a run and what is published of the station itself; what happens
+to a part is the business of `pipeline`.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 
-from edge_runtime.batcher import MicroBatcher
-from edge_runtime.cameras.base import CameraSource, EndOfStream
-from edge_runtime.contracts.frame import Frame
+from edge_runtime.cameras.base import CameraSource
+from edge_runtime.committer import Committer
 from edge_runtime.contracts.health import Health
 from edge_runtime.contracts.journal import JournalHead
 from edge_runtime.contracts.manifest import ModelSpec
 from edge_runtime.delivery.delivery import Delivery
 from edge_runtime.drift.log import DriftLog
 from edge_runtime.drift.statistics import measure
-from edge_runtime.errors import (
-    CameraError,
-    DiskFullError,
-    EdgeInspectError,
-    EngineHangsError,
-    StateError,
-)
+from edge_runtime.errors import DiskFullError, StateError
 from edge_runtime.health import HealthLog
 from edge_runtime.identity import Identity
-from edge_runtime.inspection import Inspector, Moment, Observer, gate
+from edge_runtime.inspection import Inspector, Observer
 from edge_runtime.journal.journal import Journal
 from edge_runtime.mes.base import Mirror, Publisher
 from edge_runtime.mes.topics import Topics
-from edge_runtime.parts import PartAnswer, PartRules, Parts, View
-from edge_runtime.recording import Recorder
+from edge_runtime.parts import PartRules
+from edge_runtime.pipeline import Pipeline
 from edge_runtime.service.distribution import Distribution
 from edge_runtime.triggers.base import TriggerSource
 
 _LOG = logging.getLogger(__name__)
 _POLL_S = 0.2
-"""How often a waiting thread looks whether it should stop."""
-_HEAR_S = 0.02
-"""How often triggers from outside are taken in while nothing else happens."""
+"""How often it is looked whether a run should end."""
 _STATES_EVERY_S = 5.0
 _AWAY_S = 5.0
 """How long a station that stops waits for a broker that is not connected."""
-_LET_GO_S = 5.0
-"""How long a camera or an engine may still be busy when all parts are answered."""
 
 
 class Station:
@@ -89,12 +68,9 @@ class Station:
         drain_s: float = 20.0,
         observers: Sequence[Observer] = (),
     ) -> None:
-        """`lag_s` is how much longer ago than it says a frame may have been exposed, seconds."""
-        self._model = model
+        """`lag_s` and `part_limit` are the pipeline's."""
         self._cameras = tuple(cameras)
         self._triggers = triggers
-        self._lag_s = lag_s
-        self._inspector = inspector
         self._journal = journal
         self._publisher = publisher
         self._mirror = mirror
@@ -102,7 +78,6 @@ class Station:
         self._health = health
         self._drift = drift
         self._stop_when_full = stop_when_full
-        self._part_limit = part_limit
         self._drain_s = drain_s
         self._delivery = Delivery(
             journal,
@@ -112,7 +87,7 @@ class Station:
             replay=replay,
             on_acknowledged=health.verdict_acknowledged,
         )
-        self._recorder = Recorder(
+        self._committer = Committer(
             identity=identity,
             model=model,
             journal=journal,
@@ -122,16 +97,22 @@ class Station:
             mirror=mirror,
             observers=observers,
         )
-        self._changed = threading.Condition()
-        """Guards the parts and which cameras are read; told of every change."""
-        self._parts = Parts(rules, MicroBatcher[View](max_batch, max_wait_s))
-        self._reading = set(range(len(self._cameras)))
-        self._deaf = False
-        self._answers_limit = 4 * max_batch
+        self._pipeline = Pipeline(
+            cameras=self._cameras,
+            triggers=triggers,
+            rules=rules,
+            lag_s=lag_s,
+            spec=model.input,
+            measure=measure if drift.watching else None,
+            inspector=inspector,
+            committer=self._committer,
+            health=health,
+            max_batch=max_batch,
+            max_wait_s=max_wait_s,
+            part_limit=part_limit,
+            on_refusal=self._disk_refused,
+        )
         self._stop = threading.Event()
-        self._abandon = threading.Event()
-        self._recorded = threading.Event()
-        self._failure: BaseException | None = None
         self._began = time.monotonic()
 
     def run(self, stop: threading.Event) -> Health:
@@ -146,17 +127,9 @@ class Station:
         self._delivery.start()
         if self._mirror is not None:
             self._mirror.start()
-        captures = [
-            self._thread(f"capture {number}", partial(self._capture, number, camera))
-            for number, camera in enumerate(self._cameras)
-        ]
-        inspect, record = (
-            self._thread("inspect", self._inspect),
-            self._thread("record", self._record),
-        )
+        self._pipeline.start(stop)
         self._watch(stop)
-        record.join()
-        self._let_go(captures, inspect)
+        self._pipeline.let_go()
         # What a broker out of reach does not take now waits safely in the journal for the next start.
         patience_s = self._drain_s if self._publisher.connected else min(_AWAY_S, self._drain_s)
         if not self._delivery.drain(patience_s):
@@ -170,22 +143,16 @@ class Station:
             _LOG.error("%d parts were taken in and could not be answered", unanswered)
         self._publisher.stop(timeout_s=5.0)
         self._delivery.stop()
-        if self._failure is not None:
-            raise self._failure
+        if self._pipeline.failure is not None:
+            raise self._pipeline.failure
         return final
 
-    def _thread(self, name: str, stage: Callable[[], None]) -> threading.Thread:
-        # A thread that a vendor's code never returns to must not keep the process from its end.
-        thread = threading.Thread(target=self._guarded, args=(stage,), name=name, daemon=True)
-        thread.start()
-        return thread
-
     def _watch(self, stop: threading.Event) -> None:
-        """Publish the states until all is recorded; after `stop`, allow `drain_s` for that."""
+        """Publish the states until no part is on its way; after `stop`, allow `drain_s` for that."""
         next_states = time.monotonic() + _STATES_EVERY_S
         connections = 0
         give_up_at: float | None = None
-        while not self._recorded.wait(_POLL_S):
+        while not self._pipeline.finished.wait(_POLL_S):
             now = time.monotonic()
             # What was remembered for the connection was said while there was none.
             connected_anew = connections != self._publisher.connections
@@ -195,180 +162,14 @@ class Station:
                 next_states = now + _STATES_EVERY_S
             if stop.is_set() and give_up_at is None:
                 give_up_at = now + self._drain_s
-            if give_up_at is not None and now >= give_up_at:
-                self._abandon.set()
-            if self._abandon.is_set():
-                self._give_up()
-
-    def _give_up(self) -> None:
-        """Take in nothing more, and answer what is open without waiting for anybody."""
-        busy_s = self._inspector.busy_s()
-        why = f"engine: no answer for {busy_s * 1000:.0f} ms" if busy_s else "stopped: not decided"
-        with self._changed:
-            self._reading.clear()
-            self._parts.abandon(why, Moment.now())
-            self._changed.notify_all()
-
-    def _let_go(self, captures: Sequence[threading.Thread], inspect: threading.Thread) -> None:
-        """Wait for what still has a hold on the cameras and the engine, but not for ever."""
-        deadline = time.monotonic() + _LET_GO_S
-        for thread in (*captures, inspect):
-            thread.join(max(0.0, deadline - time.monotonic()))
-        if self._failure is not None:
-            return
-        if inspect.is_alive():
-            self._failure = EngineHangsError(
-                f"the engine has not answered for {self._inspector.busy_s():.0f} s; all parts were "
-                "answered without it: see the engine's driver and the device's log"
-            )
-        elif stuck := [thread.name for thread in captures if thread.is_alive()]:
-            self._failure = CameraError(f"{', '.join(stuck)} hangs; all parts were answered")
-
-    # --- the stages, each on a thread of its own -------------------------------------------------
-
-    def _capture(self, number: int, camera: CameraSource) -> None:
-        try:
-            while not self._sated():
-                try:
-                    frame = camera.read(_POLL_S)
-                except EndOfStream:
-                    break
-                self._health.source_answered(number)
-                if frame is not None:
-                    self._take_in(frame, number)
-                    self._health.frame_handed_on(number)
-        finally:
-            self._health.source_ended(number)
-            with self._changed:
-                self._reading.discard(number)
-                if not self._reading:
-                    self._parts.end(Moment.now())
-                self._changed.notify_all()
-
-    def _sated(self) -> bool:
-        """No part is taken in any more, and none that was waits for a frame."""
-        with self._changed:
-            if self._recorded.is_set():
-                return True
-            return (self._stop.is_set() or self._full) and not self._parts.awaits_frames
-
-    @property
-    def _full(self) -> bool:
-        return self._part_limit is not None and self._parts.announced >= self._part_limit
-
-    def _take_in(self, frame: Frame, number: int) -> None:
-        measured = measure if self._drift.watching else None
-        with self._changed:
-            self._await(lambda: self._parts.waiting_answers < self._answers_limit)
-            view = self._claim(frame, number) if number in self._reading else None
-            self._changed.notify_all()
-        if view is None:
-            return
-        gated = gate(frame, self._model.input, measured, number)
-        with self._changed:
-            self._await(lambda: self._parts.has_room(view))
-            if not self._recorded.is_set():
-                self._parts.offer(view, gated, Moment.now())
-                self._changed.notify_all()
-
-    def _claim(self, frame: Frame, number: int) -> View | None:
-        now = Moment.now()
-        self._hear(now)
-        shown = self._triggers.shown(frame)
-        for announcement in () if self._full else shown.announced:
-            self._parts.announce(announcement, now)
-        age_s = max(0.0, (now.utc - frame.captured_at).total_seconds())
-        exposed = min(frame.arrived, now.monotonic - age_s) - self._lag_s
-        view = self._parts.claim(frame, shown.key, number, exposed)
-        if view is not None:
-            self._health.frame_taken(number, completes=view.completes)
-        return view
-
-    def _hear(self, now: Moment) -> None:
-        """Take in the triggers that came from outside."""
-        if self._deaf or self._full:
-            return
-        # What came before the stop is taken in still.
-        self._deaf = self._stop.is_set()
-        for announcement in self._triggers.arrived():
-            self._parts.announce(announcement, now)
-
-    def _inspect(self) -> None:
-        while batch := self._next_batch():
-            began = time.monotonic()
-            self._health.engine_asked()
-            judgements = self._inspector.judge(
-                [view.gated for view in batch if view.gated is not None]
-            )
-            self._health.engine_answered()
-            self._health.set_problem("engine", self._inspector.problem)
-            with self._changed:
-                now = Moment.now()
-                self._parts.judged(batch, judgements, now.monotonic - began, now)
-                self._changed.notify_all()
-
-    def _next_batch(self) -> Sequence[View]:
-        """What the engine is to see next, once it is time; empty when nothing will come any more."""
-        with self._changed:
-            while not self._recorded.is_set():
-                now = Moment.now()
-                wait_s = self._parts.batch_wait_s(now.monotonic)
-                if wait_s is not None and (wait_s <= 0 or not self._reading):
-                    batch = self._parts.take_batch(now)
-                    self._changed.notify_all()
-                    if batch:
-                        return batch
-                elif wait_s is None and not self._reading:
-                    return ()
-                else:
-                    self._changed.wait(wait_s)
-            return ()
-
-    def _record(self) -> None:
-        try:
-            while answers := self._next_answers():
-                self._recorder.record(answers, on_refusal=self._disk_refused, give_up=self._abandon)
-        finally:
-            with self._changed:
-                self._recorded.set()
-                self._changed.notify_all()
-
-    def _next_answers(self) -> Sequence[PartAnswer]:
-        """What is to be committed next; empty when nothing will come any more."""
-        with self._changed:
-            while True:
-                now = Moment.now()
-                self._hear(now)
-                self._parts.tick(now)
-                if answers := self._parts.take_answers():
-                    self._changed.notify_all()
-                    return answers
-                if not self._reading and not len(self._parts):
-                    return ()
-                self._changed.wait(min(_HEAR_S, max(0.0, self._parts.due_at() - now.monotonic)))
-
-    # --- supervision ------------------------------------------------------------------------------
-
-    def _guarded(self, stage: Callable[[], None]) -> None:
-        """Run a stage; whatever ends it ends the station, after the later stages have finished."""
-        try:
-            stage()
-        except BaseException as exc:  # noqa: BLE001 - supervision edge: `run` raises it again
-            if self._failure is None:
-                self._failure = exc
-            if not isinstance(exc, EdgeInspectError):
-                self._abandon.set()
-            self._stop.set()
+            if self._pipeline.hopeless or (give_up_at is not None and now >= give_up_at):
+                self._pipeline.give_up()
 
     def _disk_refused(self, error: StateError) -> None:
         self._publish_states()
         if self._stop_when_full and isinstance(error, DiskFullError):
             # No more parts, and as long as a drain may take for somebody to free space.
             self._stop.set()
-
-    def _await(self, condition: Callable[[], bool]) -> None:
-        """Wait for a condition, but not for a stage that has given up; `_changed` is held."""
-        self._changed.wait_for(lambda: condition() or self._recorded.is_set())
 
     @property
     def ending(self) -> bool:
@@ -400,12 +201,7 @@ class Station:
         self._health.set_problem("delivery", self._delivery.problem)
         if self._mirror is not None:
             self._health.set_problem("mirror", self._mirror.problem)
-        with self._changed:
-            parts, repeated, unasked = (
-                self._parts.announced,
-                self._parts.repeated,
-                self._parts.unasked,
-            )
+        parts, repeated, unasked = self._pipeline.counts()
         return self._health.snapshot(
             uptime_s=time.monotonic() - self._began,
             parts=parts,

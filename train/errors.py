@@ -9,6 +9,7 @@ EdgeInspectError (edge_runtime.errors)
 |- UnmetError        exit 25  no thresholds meet the bounds that were asked for
 |- SealError         exit 26  a frozen split or its ledger is missing, taken, changed or damaged
 |- BudgetError       exit 27  a recipe does not fit the hours or the memory there are
+|- NotShownError     exit 28  a refreshed model is not shown to be no worse than the current one
 """
 
 from edge_runtime.errors import EdgeInspectError
@@ -55,3 +56,9 @@ class BudgetError(EdgeInspectError):
     """The recipe takes more hours or memory on this machine than there are."""
 
     exit_code = 27
+
+
+class NotShownError(EdgeInspectError):
+    """A refreshed model is worse than the current one where it matters, or may be."""
+
+    exit_code = 28

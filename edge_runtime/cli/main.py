@@ -10,6 +10,8 @@ from edge_runtime.cli import (
     demo,
     doctor,
     install_service,
+    record,
+    retrain,
     run,
     snapshot,
     tail,
@@ -36,7 +38,19 @@ PROGRAM = Program(
     name="edge-inspect",
     description="Inspect parts at a station of the line: frames in, verdicts at the MES.",
     epilog=_EPILOG,
-    commands=(run, check, doctor, cameras, snapshot, audit, tail, install_service, demo),
+    commands=(
+        run,
+        check,
+        doctor,
+        cameras,
+        snapshot,
+        record,
+        audit,
+        tail,
+        retrain,
+        install_service,
+        demo,
+    ),
 )
 
 

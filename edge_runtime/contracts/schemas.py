@@ -9,7 +9,9 @@ from edge_runtime.contracts.drift import DriftReference, DriftReport
 from edge_runtime.contracts.health import Health
 from edge_runtime.contracts.journal import JournalHead
 from edge_runtime.contracts.manifest import BundleManifest, ModelSpec
+from edge_runtime.contracts.recording import RecordedFrame, RecordingHeader
 from edge_runtime.contracts.replay import ReplayAnswer, ReplayRequest
+from edge_runtime.contracts.retrain import EvidencePack, RetrainState
 from edge_runtime.contracts.trigger import Trigger
 from edge_runtime.contracts.verdict import VerdictMessage
 
@@ -19,9 +21,13 @@ PUBLISHED: dict[str, type[Contract]] = {
     "journal": JournalHead,
     "drift": DriftReport,
     "drift-reference": DriftReference,
+    "retrain": RetrainState,
+    "evidence": EvidencePack,
     "replay-request": ReplayRequest,
     "replay-answer": ReplayAnswer,
     "trigger": Trigger,
+    "recording": RecordingHeader,
+    "recorded-frame": RecordedFrame,
     "bundle": BundleManifest,
     "model-spec": ModelSpec,
 }

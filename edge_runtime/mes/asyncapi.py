@@ -66,6 +66,13 @@ _CHANNELS: Final = (
         retained=True,
     ),
     _Channel(
+        name="retrain",
+        address=_TOPICS.retrain,
+        summary="Open requests to teach the model anew, and how the rules behind them stand.",
+        schema="retrain",
+        retained=True,
+    ),
+    _Channel(
         name="trigger",
         address=_TOPICS.trigger,
         summary="Announces a part, where the station was told to wait for that (`trigger = mqtt`).",

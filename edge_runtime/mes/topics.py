@@ -45,6 +45,11 @@ class Topics:
         return f"{self._base}/drift"
 
     @property
+    def retrain(self) -> str:
+        """Retained: the `RetrainState` contract as JSON."""
+        return f"{self._base}/retrain"
+
+    @property
     def trigger(self) -> str:
         """Where the station listens for a `Trigger` where its parts are announced over MQTT."""
         return f"{self._base}/trigger"

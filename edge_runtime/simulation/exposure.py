@@ -52,6 +52,20 @@ def _falloff(size: int, share: float) -> Plane:
 
 
 @lru_cache(maxsize=4)
+def _film(size: int) -> Plane:
+    """Smears on the lens, 0 to 1: the same in every picture, and out of focus."""
+    rng = np.random.default_rng(20240305)
+    smears = np.zeros((64, 64), np.float32)
+    for _ in range(9):
+        centre, axes = rng.integers(4, 60, 2), rng.integers(3, 11, 2)
+        cv2.ellipse(
+            smears, centre.tolist(), axes.tolist(), float(rng.uniform(0, 180)), 0, 360, 1.0, -1
+        )
+    blurred = np.asarray(cv2.GaussianBlur(smears, (0, 0), 1.6), np.float32)
+    return enlarged(blurred, size, size)
+
+
+@lru_cache(maxsize=4)
 def _sharp_lens(sigma: float, sharpening: float) -> npt.NDArray[np.float32]:
     """A lens's blur and the camera's unsharp mask as one 3x3 filter."""
     lens, wide = (
@@ -87,6 +101,8 @@ def photograph(
         for lamp, mirror in zip(generation.lamps, mirrors, strict=True):
             add_scaled(radiance, mirror, lamp.strength * lamp.colour[channel])
         radiance *= colour
+        if generation.film:
+            _smear_lens(radiance, generation.film)
         channels.append(radiance)
     if generation.bloom:
         spill = _spill(channels[1], generation.bloom)
@@ -119,6 +135,14 @@ def _spill(radiance: Plane, share: float) -> Plane:
     clipped = limited(np.asarray(small, np.float32) - np.float32(0.8), 0.0, 2.0)
     halo = cv2.GaussianBlur(clipped, (0, 0), 3.0 * size / 256)
     return enlarged(np.asarray(halo, np.float32) * np.float32(share), size, size)
+
+
+def _smear_lens(radiance: Plane, film: float) -> None:
+    """Smears swallow light where they are, and scatter a veil of the whole picture's there."""
+    smears = _film(len(radiance))
+    veil = np.float32(0.35 * film * float(radiance.mean()))
+    radiance *= 1 - np.float32(film) * smears
+    add_scaled(radiance, smears, float(veil))
 
 
 def _develop(rng: np.random.Generator, channels: list[Plane], generation: Generation) -> Pixels:

@@ -80,6 +80,8 @@ class Generation:
     mislabelled_share: float
     first_day: str
     """Date of the first module, ISO 8601, midnight UTC."""
+    film: float = 0.0
+    """Share of the light that smears on the lens swallow where they are thickest; each scatters some."""
 
 
 GEN2 = Generation(

@@ -27,6 +27,7 @@ from edge_runtime.simulation.seam import (
     good_offset,
     weld,
 )
+from edge_runtime.simulation.wear import NEW, Wear, worn
 
 SMALLEST, LARGEST = 64, 1024
 STATIONS = tuple(StationId(line="L07", station=f"S{number}") for number in range(1, 5))
@@ -90,7 +91,8 @@ class SimulatedLine:
 
     `class_shares` replaces the generation's (label to probability, sum 1). `corrupt`, `blurred` and
     `mislabelled` replace its shares of damaged files, smeared pictures and wrong labels. A module passes
-    every `module_interval_s` of the line's own time, which is what process drift follows.
+    every `module_interval_s` of the line's own time, which is what process drift follows. `wear` is what
+    has become of light, lens and alloy; the parts are the same ones whatever it is.
     """
 
     def __init__(
@@ -105,8 +107,9 @@ class SimulatedLine:
         mislabelled: float | None = None,
         module_interval_s: float = 3600.0,
         stations: tuple[StationId, ...] = STATIONS,
+        wear: Wear = NEW,
     ) -> None:
-        self.generation = generation(generation_name)
+        self.generation = worn(generation(generation_name), wear)
         if seed < 0:
             raise UsageError(f"seed {seed} is negative: give a whole number from 0")
         if not SMALLEST <= size <= LARGEST:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from edge_runtime import assembly, station
+from edge_runtime import assembly, pipeline
 from edge_runtime.cli.main import main
 from edge_runtime.contracts.frame import Frame
 from edge_runtime.errors import DiskFullError
@@ -99,7 +99,7 @@ def blind() -> None:
 def loyal() -> None:
     """The engine hangs, and a station that stops waits for it."""
     engine()
-    station._LET_GO_S = 1e6
+    pipeline._LET_GO_S = 1e6
 
 
 def forgetful() -> None:

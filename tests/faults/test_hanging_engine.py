@@ -99,7 +99,7 @@ def test_what_has_no_deadline_is_answered_when_the_drain_is_over(
         healed.wait()
         return np.zeros((len(batch), 3), np.float32)
 
-    monkeypatch.setattr("edge_runtime.station._LET_GO_S", 0.2)
+    monkeypatch.setattr("edge_runtime.pipeline._LET_GO_S", 0.2)
     stop = threading.Event()
     try:
         with open_station(config) as station:

@@ -105,7 +105,7 @@ def overloaded(
         recorder = Recorder()
         with open_station(config) as station:
             monkeypatch.setattr(OnnxRuntimeEngine, "infer", slow)
-            station._recorder._observers += (recorder,)
+            station._committer._observers += (recorder,)
             return station.run(threading.Event()), recorder
 
     return run

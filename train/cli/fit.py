@@ -281,7 +281,7 @@ def run(arguments: argparse.Namespace) -> int:
         resume=arguments.resume,
         command=arguments.command_line,
         say=_say,
-        report=_report,
+        report=report_epoch,
     )
     if not epochs:  # another process of the run leads, and speaks
         return 0
@@ -393,7 +393,9 @@ def _say(line: str) -> None:
     print(line, flush=True)
 
 
-def _report(epoch: "Epoch") -> None:
+def report_epoch(epoch: "Epoch") -> None:
+    """Print one line about a finished epoch."""
+
     def share(value: float | None) -> str:
         return "-" if value is None else f"{value:.3f}"
 

@@ -18,6 +18,7 @@ from train.cli import (
     fit,
     index,
     plan,
+    refresh,
     report,
     simulate,
     split,
@@ -36,7 +37,7 @@ from labelled crops to a model that was judged on images nobody had looked at, i
 
 exit codes: 0 done, 2 usage, 3 bundle, 5 engine, 8 model file, 10 verdicts differ, 20 data set,
             21 weights, 22 run folder, 23 diverged, 24 export, 25 bounds not met, 26 split or seal,
-            27 over budget, 130 interrupted
+            27 over budget, 28 not shown to be no worse, 130 interrupted
 """
 
 PROGRAM = Program(
@@ -55,6 +56,7 @@ PROGRAM = Program(
         evaluate,
         compare,
         crosscheck,
+        refresh,
         report,
     ),
     on_interrupt="interrupted; a run goes on from its last finished epoch with --resume",

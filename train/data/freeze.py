@@ -1,50 +1,33 @@
 """How a split is frozen: every image is opened once, hashed and decoded, then the sides are written.
 
-Owns the making of a split's folder. Who stands where is decided in `train.data.split`; what the folder
-means, and how it is read, in `train.data.frozen_split`. The folder is written aside and renamed, and one
-that exists is never touched.
+Owns the order of the steps. Who stands where is decided in `train.data.split`; what the folder means,
+and how it is read, in `train.data.frozen_split`; how it is written in `train.data.split_folder`.
 """
 
-import hashlib
-import os
-import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from edge_runtime.decoding import Undecodable, decode
 from edge_runtime.errors import UsageError
 from optimize.data.dataset import Dataset, locate, read_rows
-from optimize.data.manifest import OPTIONAL, table_columns
+from optimize.data.manifest import table_columns
 from optimize.data.samples import Samples, take
 from optimize.data.sealed import SEALED
 from train.data.frozen_split import (
-    COLUMNS,
-    QUARANTINE,
-    RECORD,
     TAUGHT,
     FrozenSplit,
     SplitRecord,
     count_sides,
     split_sha256,
 )
-from train.data.ledger import LEDGER
 from train.data.manifest import Source
 from train.data.split import TEST, TRAIN, VALIDATION, Agreed, Plan, assign, check_sides
-from train.data.stream import in_order, read_image, require_every_class
-from train.errors import RunError, SealError
-from train.written_aside import write_csv
-
-Row = tuple[str, ...]
-Hashes = npt.NDArray[np.uint8]
-"""(N, 32) SHA-256 of each file's content: kept as they are, since there may be millions."""
+from train.data.split_folder import Hashes, look_at, refuse_existing, rows_of, written_split
+from train.data.stream import require_every_class
 
 
 def freeze(
@@ -63,14 +46,11 @@ def freeze(
     where `out` exists, DatasetError for data that cannot be split, RunError where it cannot be written;
     nothing is left behind then.
     """
-    if out.exists():
-        raise SealError(
-            f"{out} exists already, and a frozen split is never overwritten: name another folder"
-        )
+    refuse_existing(out)
     dataset = source.read()
     agreed = _read_sides(source, plan.column) if isinstance(plan, Agreed) else []
     started(len(dataset.samples))
-    hashes, faults = _look(dataset, workers, advanced)
+    hashes, faults = look_at(dataset, workers, advanced)
     usable = [index for index in range(len(hashes)) if index not in faults]
     clean = replace(dataset, samples=take(dataset.samples, usable))
     require_every_class(dataset, clean.labels)
@@ -80,13 +60,13 @@ def freeze(
         if isinstance(plan, Agreed)
         else assign(clean, plan)
     )
-    quarantine = list(_quarantine(dataset, faults))
     root = dataset.root.resolve()
-    with _folder_aside(out) as aside:
-        write_csv(aside / TAUGHT, COLUMNS, _rows(clean, assignment.sides, TRAIN, VALIDATION))
-        write_csv(aside / SEALED, COLUMNS, _rows(clean, assignment.sides, TEST))
-        write_csv(aside / QUARANTINE, ("path", "label", "reason"), quarantine)
-        taught, sealed = (_sha256_of(aside / name) for name in (TAUGHT, SEALED))
+    sides = assignment.sides
+    with written_split(out) as lists:
+        lists.write(TAUGHT, rows_of(clean, sides, TRAIN, VALIDATION))
+        lists.write(SEALED, rows_of(clean, sides, TEST))
+        quarantined = lists.quarantine(dataset, faults)
+        taught, sealed = lists.sha256(TAUGHT), lists.sha256(SEALED)
         record = SplitRecord(
             made_at=datetime.now(UTC),
             command=command,
@@ -97,14 +77,13 @@ def freeze(
             cut=assignment.cut,
             straddling=assignment.straddling,
             merged=merged,
-            quarantined=len(quarantine),
-            images=count_sides(clean, assignment.sides),
+            quarantined=quarantined,
+            images=count_sides(clean, sides),
             taught_sha256=taught,
             sealed_sha256=sealed,
             sha256=split_sha256(taught, sealed),
         )
-        (aside / LEDGER).touch()
-        (aside / RECORD).write_text(record.to_json(indent=2) + "\n", encoding="utf-8")
+        lists.finish(record)
     return FrozenSplit(folder=out, record=record, root=root)
 
 
@@ -147,66 +126,3 @@ def _read_sides(source: Source, column: str) -> list[str]:
     # Read as if the side were the label: that is one cell a row, with the same conditions.
     columns = replace(source.columns, label=column)
     return [sys.intern(sample.label) for sample in read_rows(place, columns, source.where)]
-
-
-def _look(
-    dataset: Dataset, workers: int, advanced: Callable[[int], object]
-) -> tuple[Hashes, dict[int, str]]:
-    """Open every image: their hashes, and why some cannot be decoded."""
-
-    def look(index: int) -> tuple[bytes, str | None]:
-        data = read_image(dataset, index)
-        try:
-            decode(data)
-        except Undecodable as exc:
-            return hashlib.sha256(data).digest(), str(exc)
-        return hashlib.sha256(data).digest(), None
-
-    total = len(dataset.samples)
-    hashes, faults = np.empty((total, 32), np.uint8), {}
-    with ThreadPoolExecutor(workers, thread_name_prefix="freeze") as pool:
-        looks = in_order(pool, look, total, ahead=4 * workers)
-        for index, (digest, fault) in enumerate(looks):
-            hashes[index] = np.frombuffer(digest, np.uint8)
-            if fault is not None:
-                faults[index] = fault
-            advanced(1)
-    return hashes, faults
-
-
-def _rows(dataset: Dataset, sides: Sequence[str], *wanted: str) -> Iterator[Row]:
-    """The rows of some sides, as COLUMNS name their cells."""
-    for sample, side in zip(dataset.samples, sides, strict=True):
-        if side in wanted:
-            others = (getattr(sample, name) for name in OPTIONAL)
-            yield (sample.path, sample.label, sample.group, side, *others)
-
-
-def _quarantine(dataset: Dataset, faults: Mapping[int, str]) -> Iterator[Row]:
-    """Path, label and reason of every image that is on no side."""
-    for path in dataset.unlabelled:
-        yield path, "", "no label: it lies beside the class folders"
-    for index, reason in faults.items():
-        sample = dataset.samples[index]
-        yield sample.path, sample.label, reason
-
-
-def _sha256_of(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
-
-
-@contextmanager
-def _folder_aside(target: Path) -> Iterator[Path]:
-    """A new folder beside `target` that takes its name when the block succeeds, and else vanishes."""
-    aside = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        aside.mkdir(parents=True)
-        yield aside
-        aside.rename(target)
-    except OSError as exc:
-        raise RunError(
-            f"cannot write {target}: {exc.strerror or exc}; nothing was left there"
-        ) from exc
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)

@@ -2,11 +2,13 @@
 
 Owns the folder that `train split` writes and the way into it. `split.csv` lists the images to teach and
 to validate with, `sealed.csv` those of the test set, each with the hash of its content; `split.json`
-holds the settings, the counts and one hash over all of it. What was changed since is refused: the lists
-when the folder is read, an image when it is opened (`train.data.stream`).
+holds the settings, the counts and one hash over all of it. A split that was enlarged has `exam.csv` too:
+what a refreshed model and the one before it are compared on, and what neither teaches nor validates.
+What was changed since is refused: the lists when the folder is read, an image when it is opened
+(`train.data.stream`).
 
 The test side has one way in: `open_sealed`, which enters the opening in the ledger first. How a split is
-made is the business of `train.data.freeze`.
+made is the business of `train.data.freeze` and `train.data.enlarge`.
 """
 
 import csv
@@ -31,10 +33,10 @@ from train.data.split import SIDES, TEST, TRAIN, VALIDATION, Plan, Split
 from train.errors import SealError
 
 SPLIT_SCHEMA: Literal["edge-inspect/split/1"] = "edge-inspect/split/1"
-RECORD, TAUGHT = "split.json", "split.csv"
+RECORD, TAUGHT, EXAM = "split.json", "split.csv", "exam.csv"
 QUARANTINE = "quarantine.csv"
 COLUMNS = ("path", "label", "group", "side", *OPTIONAL)
-"""Of `split.csv` and `sealed.csv`."""
+"""Of `split.csv`, `sealed.csv` and `exam.csv`."""
 
 
 class SideCounts(Contract):
@@ -43,6 +45,20 @@ class SideCounts(Contract):
     train: int
     validation: int
     test: int
+    exam: int = 0
+
+
+class Enlargement(Contract):
+    """How a split was made of another one by adding labels."""
+
+    of_sha256: Sha256
+    """The split before."""
+    added: int
+    """New images."""
+    known: int
+    """New rows whose image the split had under the same label."""
+    relabelled: int
+    """New rows that changed the label of an image which the split had: the newer label counts."""
 
 
 class SplitRecord(Contract):
@@ -71,8 +87,12 @@ class SplitRecord(Contract):
     """Of `split.csv`."""
     sealed_sha256: Sha256
     """Of `sealed.csv`."""
+    exam_sha256: Sha256 | None = None
+    """Of `exam.csv`; null where there is none."""
+    enlargement: Enlargement | None = None
+    """Null for a split that was made of a data set."""
     sha256: Sha256
-    """Of the two hashes, so of every row and every image's content: what a split is named by."""
+    """Of these hashes, so of every row and every image's content: what a split is named by."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +152,21 @@ class FrozenSplit:
             samples=Samples.of(sample for sample, side in self._rows(TAUGHT) if side == name),
         )
 
+    def exam(self) -> Dataset | None:
+        """The images that models are compared on; None in a split that was never enlarged."""
+        if self.record.exam_sha256 is None:
+            return None
+        return Dataset(root=self.root, samples=Samples.of(sample for sample, _ in self._rows(EXAM)))
+
+    def still_sealed(self) -> Iterator[Sample]:
+        """The rows of the test set, to be refused elsewhere or sealed again in a larger split.
+
+        Opens no image, so it is no opening: nobody may look at the labels on this way.
+        """
+        require_content(self.folder / SEALED, self.record.sealed_sha256)
+        for sample, _ in self._rows(SEALED):
+            yield sample
+
     def open_sealed(
         self, *, model_sha256: str, thresholds_sha256: str, command: str
     ) -> tuple[Dataset, Sequence[Opening]]:
@@ -180,17 +215,21 @@ def read_split(folder: Path, *, root: Path | None = None) -> FrozenSplit:
     Raises SealError where it is none, or was changed. The test side stays closed.
     """
     record = _read_record(folder)
-    if record.sha256 != split_sha256(record.taught_sha256, record.sealed_sha256):
+    lists = (record.taught_sha256, record.sealed_sha256, record.exam_sha256)
+    if record.sha256 != split_sha256(*lists):
         raise SealError(
             f"{folder / RECORD} was changed since the split was frozen: its hashes differ"
         )
     require_content(folder / TAUGHT, record.taught_sha256)
+    if record.exam_sha256 is not None:
+        require_content(folder / EXAM, record.exam_sha256)
     return FrozenSplit(folder=folder, record=record, root=root or record.root)
 
 
-def split_sha256(taught_sha256: str, sealed_sha256: str) -> str:
+def split_sha256(taught_sha256: str, sealed_sha256: str, exam_sha256: str | None = None) -> str:
     """The hash that a split is named by."""
-    return hashlib.sha256(f"{taught_sha256} {sealed_sha256}".encode()).hexdigest()
+    lists = (taught_sha256, sealed_sha256, exam_sha256)
+    return hashlib.sha256(" ".join(filter(None, lists)).encode()).hexdigest()
 
 
 def require_content(file: Path, sha256: str) -> None:
@@ -223,6 +262,6 @@ def count_sides(dataset: Dataset, sides: Sequence[str]) -> dict[str, SideCounts]
     """Images of each class on each side."""
     counts = Counter(zip(dataset.column("label"), sides, strict=True))
     return {
-        label: SideCounts(**{side: counts[label, side] for side in SIDES})
+        label: SideCounts(**{side: counts[label, side] for side in (*SIDES, "exam")})
         for label in dataset.labels
     }

@@ -5,7 +5,7 @@ that names the class, never a split that quietly tests nothing. Values in, value
 take half a minute and 200 MB.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -126,6 +126,23 @@ def assign(dataset: Dataset, plan: Plan) -> Assignment:
     return Assignment(sides=sides.tolist(), cut=cut, straddling=straddling)
 
 
+def spread(dataset: Dataset, shares: Mapping[str, float], *, rest: str, seed: int) -> list[str]:
+    """A side for each sample of further groups: about these shares of each class, the rest on `rest`.
+
+    Unlike a split of its own it may leave a class out on a side, where it has too few groups for all.
+    """
+    sides = np.full(len(dataset.samples), rest, object)
+    remaining, left = np.arange(len(sides)), 1.0
+    for side, share in shares.items():
+        if not len(remaining):
+            break
+        grouping = Grouping.of(dataset.at(remaining.tolist()))
+        taken = _nearest(grouping, min(1.0, share / left), seed)[grouping.group_of]
+        sides[remaining[taken]] = side
+        remaining, left = remaining[~taken], left - share
+    return list(sides)
+
+
 def check_sides(samples: Sequence[Sample], sides: Sequence[str], column: str) -> Assignment:
     """An assignment that somebody else made; raises DatasetError where it breaks the rules of ours."""
     place: dict[str, tuple[str, str]] = {}
@@ -180,7 +197,12 @@ def _require_groups(grouping: Grouping, sides: int) -> None:
 
 
 def _hold_back(grouping: Grouping, share: float, seed: int, *, keep: int) -> Members:
-    """Groups with about `share` of each class; at least `keep` groups of each class stay.
+    """Groups with about `share` of each class; at least `keep` groups of each class stay."""
+    return _complete(grouping, _nearest(grouping, share, seed), keep)
+
+
+def _nearest(grouping: Grouping, share: float, seed: int) -> Members:
+    """Groups with about `share` of each class.
 
     Groups pass in random order, those with the rarest classes first, a few times over. Each changes
     sides if that brings the classes in it nearer to their share, every class counting alike.
@@ -207,7 +229,7 @@ def _hold_back(grouping: Grouping, share: float, seed: int, *, keep: int) -> Mem
                     lacking[label] -= sign * count
         if (taken == before).all():
             break
-    return _complete(grouping, taken, keep)
+    return taken
 
 
 def _complete(grouping: Grouping, taken: Members, keep: int) -> Members:

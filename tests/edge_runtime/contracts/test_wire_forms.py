@@ -12,6 +12,8 @@ from edge_runtime.contracts.drift import DriftLevel, DriftReport, MeasureReferen
 from edge_runtime.contracts.frame import Frame
 from edge_runtime.contracts.health import Health, Latency
 from edge_runtime.contracts.manifest import DecisionRule, InputSpec, ModelSpec, Thresholds
+from edge_runtime.contracts.recording import ImageForm, RecordedFrame, RecordingHeader
+from edge_runtime.contracts.retrain import RetrainRequest, RetrainState, RuleStanding
 from edge_runtime.contracts.schemas import schemas
 from edge_runtime.contracts.trigger import Trigger
 from edge_runtime.contracts.verdict import (
@@ -120,6 +122,47 @@ DRIFT = DriftReport(
     ),
 )
 TRIGGER = Trigger(part_id="M2601-000123-2", deadline_ms=500, trigger_id="PLC7-4711")
+RETRAIN = RetrainState(
+    boot_id=VERDICT.boot_id,
+    site="voltforge",
+    line="L07",
+    station="S3",
+    at=VERDICT.captured_at,
+    bundle="weld-seam/1.0.0",
+    requests=(
+        RetrainRequest(
+            id="20260115T083000Z-drift",
+            at=VERDICT.captured_at,
+            rule="drift",
+            words="drift alarm: frames are 600 K colder (bluer) than in training",
+            bundle="weld-seam/1.0.0",
+            model_sha256=VERDICT.model_sha256,
+            source_sha256="c" * 64,
+            level=DriftLevel.ALARM,
+            evidence="20260115T083000Z-drift",
+        ),
+    ),
+    rules=(
+        RuleStanding(
+            rule="drift",
+            words="pictures drift: warning for 24 h or alarm for 1 h",
+            standing="requested",
+            since=VERDICT.captured_at,
+        ),
+        RuleStanding(rule="calendar", words="switched off", standing="off", since=None),
+    ),
+)
+RECORDING = RecordingHeader(
+    source="rtsp://***@camera/stream", is_simulated=False, began_at=VERDICT.captured_at
+)
+RECORDED = RecordedFrame(
+    part_id=VERDICT.part_id,
+    captured_at=VERDICT.captured_at,
+    arrived_s=12.04,
+    image=ImageForm.PIXELS,
+    file="00000302.png",
+    sha256="c" * 64,
+)
 MODEL = ModelSpec(
     labels=("no_defect", "micro_crack"),
     input=InputSpec(),
@@ -136,6 +179,9 @@ MODEL = ModelSpec(
         ("drift", DRIFT),
         ("model-spec", MODEL),
         ("trigger", TRIGGER),
+        ("retrain", RETRAIN),
+        ("recording", RECORDING),
+        ("recorded-frame", RECORDED),
     ],
 )
 def test_the_wire_form_is_the_golden_one_and_reads_back(name: str, contract: Contract) -> None:
@@ -210,6 +256,21 @@ def test_a_drift_reference_must_be_consistent(change: dict[str, object], words: 
     MeasureReference.model_validate(sound)
     with pytest.raises(ValidationError, match=words):
         MeasureReference.model_validate({**sound, **change})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"file": None}, "a file exactly when it has an image"),
+        ({"sha256": None}, "a file and its sha256 come together"),
+        ({"reason": "gone"}, "a reason is given exactly for an unreadable frame"),
+        ({"file": "../../etc/passwd"}, "should match pattern"),
+        ({"arrived_s": -1.0}, "greater than or equal to 0"),
+    ],
+)
+def test_a_recorded_frame_must_be_consistent(change: dict[str, object], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        RecordedFrame.model_validate({**RECORDED.model_dump(), **change})
 
 
 def test_a_frame_checks_its_time_and_pixels() -> None:

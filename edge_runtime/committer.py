@@ -28,8 +28,8 @@ _RETRY_S = 1.0
 """Pause before a batch that the disk refused is tried again."""
 
 
-class Recorder:
-    """Records the answers of one station."""
+class Committer:
+    """Commits the answers of one station."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Recorder:
         self._mirror = mirror
         self._observers = tuple(observers)
 
-    def record(
+    def commit(
         self,
         answers: Sequence[PartAnswer],
         *,
@@ -76,7 +76,7 @@ class Recorder:
             {first + index: answer.decided.monotonic for index, answer in enumerate(answers)}
         )
         began = time.monotonic()
-        self._commit(entries, on_refusal, give_up)
+        self._append(entries, on_refusal, give_up)
         self._health.verdicts_committed(
             (verdict.verdict for verdict in verdicts),
             complete=sum(answer.complete for answer in answers),
@@ -96,7 +96,7 @@ class Recorder:
             self._mirror.mirror(verdicts)
         self._delivery.notify()
 
-    def _commit(
+    def _append(
         self,
         entries: Sequence[Entry],
         on_refusal: Callable[[StateError], None],

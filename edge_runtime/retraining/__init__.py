@@ -1,0 +1,1 @@
+"""When a model should be taught anew: declared rules, a request, and the evidence for it."""
