@@ -73,8 +73,14 @@ class Pipeline:
         self._health = health
         self._part_limit = part_limit
         self._on_refusal = on_refusal
-        self._changed = threading.Condition()
-        """Guards the parts and which cameras are read; told of every change."""
+        self._lock = threading.Lock()
+        """Guards the parts and which cameras are read."""
+        self._room = threading.Condition(self._lock)
+        """Who takes in frames waits for it."""
+        self._work = threading.Condition(self._lock)
+        """Who inspects waits for it."""
+        self._news = threading.Condition(self._lock)
+        """Who records waits for it."""
         self._parts = Parts(rules, MicroBatcher[View](max_batch, max_wait_s))
         self._reading = set(range(len(self._cameras)))
         self._deaf = False
@@ -108,10 +114,10 @@ class Pipeline:
         self._abandon.set()
         busy_s = self._inspector.busy_s()
         why = f"engine: no answer for {busy_s * 1000:.0f} ms" if busy_s else "stopped: not decided"
-        with self._changed:
+        with self._lock:
             self._reading.clear()
             self._parts.abandon(why, Moment.now())
-            self._changed.notify_all()
+            self._tell_all()
 
     @property
     def hopeless(self) -> bool:
@@ -136,7 +142,7 @@ class Pipeline:
 
     def counts(self) -> tuple[int, int, int]:
         """Parts announced, announcements that were repeated, and frames that no part waited for."""
-        with self._changed:
+        with self._lock:
             return self._parts.announced, self._parts.repeated, self._parts.unasked
 
     # --- the stages, each on a thread of its own -------------------------------------------------
@@ -154,15 +160,15 @@ class Pipeline:
                     self._health.frame_handed_on(number)
         finally:
             self._health.source_ended(number)
-            with self._changed:
+            with self._lock:
                 self._reading.discard(number)
                 if not self._reading:
                     self._parts.end(Moment.now())
-                self._changed.notify_all()
+                self._tell_all()
 
     def _sated(self) -> bool:
         """No part is taken in any more, and none that was waits for a frame."""
-        with self._changed:
+        with self._lock:
             if self.finished.is_set():
                 return True
             return (self._stop.is_set() or self._full) and not self._parts.awaits_frames
@@ -172,18 +178,23 @@ class Pipeline:
         return self._part_limit is not None and self._parts.announced >= self._part_limit
 
     def _take_in(self, frame: Frame, number: int) -> None:
-        with self._changed:
+        with self._lock:
             self._await(lambda: self._parts.waiting_answers < self._answers_limit)
             view = self._claim(frame, number) if number in self._reading else None
-            self._changed.notify_all()
+            self._tell_news()
         if view is None:
             return
         gated = gate(frame, self._spec, self._measure, number)
-        with self._changed:
+        with self._lock:
             self._await(lambda: self._parts.has_room(view))
             if not self.finished.is_set():
-                self._parts.offer(view, gated, Moment.now())
-                self._changed.notify_all()
+                now = Moment.now()
+                waited_s = self._parts.batch_wait_s(now.monotonic)
+                self._parts.offer(view, gated, now)
+                self._tell_news()
+                # Who waits for a batch already need not hear of a frame that changes nothing.
+                if waited_s is None or self._parts.batch_wait_s(now.monotonic) == 0:
+                    self._work.notify()
 
     def _claim(self, frame: Frame, number: int) -> View | None:
         now = Moment.now()
@@ -216,26 +227,27 @@ class Pipeline:
             )
             self._health.engine_answered()
             self._health.set_problem("engine", self._inspector.problem)
-            with self._changed:
+            with self._lock:
                 now = Moment.now()
                 self._parts.judged(batch, judgements, now.monotonic - began, now)
-                self._changed.notify_all()
+                self._tell_news()
 
     def _next_batch(self) -> Sequence[View]:
         """What the engine is to see next, once it is time; empty when nothing will come any more."""
-        with self._changed:
+        with self._lock:
             while not self.finished.is_set():
                 now = Moment.now()
                 wait_s = self._parts.batch_wait_s(now.monotonic)
                 if wait_s is not None and (wait_s <= 0 or not self._reading):
                     batch = self._parts.take_batch(now)
-                    self._changed.notify_all()
+                    self._room.notify_all()
+                    self._tell_news()
                     if batch:
                         return batch
                 elif wait_s is None and not self._reading:
                     return ()
                 else:
-                    self._changed.wait(wait_s)
+                    self._work.wait(wait_s)
             return ()
 
     def _record(self) -> None:
@@ -243,23 +255,23 @@ class Pipeline:
             while answers := self._next_answers():
                 self._committer.commit(answers, on_refusal=self._on_refusal, give_up=self._abandon)
         finally:
-            with self._changed:
+            with self._lock:
                 self.finished.set()
-                self._changed.notify_all()
+                self._tell_all()
 
     def _next_answers(self) -> Sequence[PartAnswer]:
         """What is to be committed next; empty when nothing will come any more."""
-        with self._changed:
+        with self._lock:
             while True:
                 now = Moment.now()
                 self._hear(now)
                 self._parts.tick(now)
                 if answers := self._parts.take_answers():
-                    self._changed.notify_all()
+                    self._room.notify_all()
                     return answers
                 if not self._reading and not len(self._parts):
                     return ()
-                self._changed.wait(min(_HEAR_S, max(0.0, self._parts.due_at() - now.monotonic)))
+                self._news.wait(min(_HEAR_S, max(0.0, self._parts.due_at() - now.monotonic)))
 
     # --- what they have in common ----------------------------------------------------------------
 
@@ -275,5 +287,13 @@ class Pipeline:
             self._stop.set()
 
     def _await(self, condition: Callable[[], bool]) -> None:
-        """Wait for a condition, but not when nobody records any more; `_changed` is held."""
-        self._changed.wait_for(lambda: condition() or self.finished.is_set())
+        """Wait for room, but not when nobody records any more; the lock is held, as below."""
+        self._room.wait_for(lambda: condition() or self.finished.is_set())
+
+    def _tell_news(self) -> None:
+        if self._parts.waiting_answers:
+            self._news.notify()
+
+    def _tell_all(self) -> None:
+        for waiting in (self._room, self._work, self._news):
+            waiting.notify_all()

@@ -138,7 +138,10 @@ def summary(health: Health) -> str:
     counts = " ".join(f"{outcome}={count}" for outcome, count in health.verdicts.items())
     waiting = f"; {health.pending} wait in the journal" if health.pending else ""
     refused = f"; {health.refused} refused by the broker" if health.refused else ""
+    taken = f"{health.frames} frames"
+    if health.parts != health.frames:
+        taken = f"{health.parts} parts of {taken}"
     return (
-        f"edge-inspect: {health.frames} frames, {sum(health.verdicts.values())} verdicts ({counts}), "
+        f"edge-inspect: {taken}, {sum(health.verdicts.values())} verdicts ({counts}), "
         f"{health.acknowledged} acknowledged{waiting}{refused}"
     )

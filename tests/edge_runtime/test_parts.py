@@ -64,6 +64,7 @@ def judgement(view: View, decision: Decision, at: float) -> Judgement:
         decided_at=moment(at).utc,
         decided=at,
         statistics=None,
+        features=None,
         timings_ms=Timings(wait=0, preprocess=0, infer=1),
         camera=view.gated.camera,
     )
