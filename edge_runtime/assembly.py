@@ -4,6 +4,7 @@ Owns the order in which things are opened and that what was opened is closed aga
 does is the business of `edge_runtime.station`.
 """
 
+import hashlib
 import math
 import re
 import uuid
@@ -17,28 +18,40 @@ from edge_runtime.cameras.drop_folder import DropFolder
 from edge_runtime.cameras.sources import parse_source
 from edge_runtime.capture.camera import open_camera
 from edge_runtime.config import StationConfig
-from edge_runtime.contracts.drift import DriftReport
+from edge_runtime.contracts.drift import DriftReference, DriftReport
 from edge_runtime.contracts.manifest import Variant
 from edge_runtime.contracts.station_id import StationId
+from edge_runtime.contracts.verdict import Outcome, reason_code
+from edge_runtime.drift.evidence_file import EvidenceFile
 from edge_runtime.drift.log import DriftLog
-from edge_runtime.drift.monitor import Monitor
+from edge_runtime.drift_history.recorder import HistoryRecorder, Watched
+from edge_runtime.drift_history.store import NAME as HISTORY
+from edge_runtime.drift_history.store import copied_history
 from edge_runtime.engines.base import InferenceEngine
 from edge_runtime.engines.catalogue import open_engine, target
 from edge_runtime.engines.recovering import RecoveringEngine
+from edge_runtime.errors import StateError
 from edge_runtime.health import HealthLog
 from edge_runtime.identity import Identity
-from edge_runtime.inspection import Answered, Inspector
+from edge_runtime.inspection import Answered, Inspector, Observer
 from edge_runtime.journal.journal import Journal, Retention
+from edge_runtime.labels.book import LabelBook
+from edge_runtime.labels.intake import LabelIntake
 from edge_runtime.mes.base import Publisher
 from edge_runtime.mes.credentials import read_credentials
 from edge_runtime.mes.links import open_mirror, open_publisher
 from edge_runtime.mes.topics import Topics
 from edge_runtime.parts import PartRules, every
+from edge_runtime.quality.gate import QualityGate
 from edge_runtime.retraining.memory import read_memory
 from edge_runtime.retraining.pack import Attachment
 from edge_runtime.retraining.rules import Limits
 from edge_runtime.retraining.triggers import Triggers
 from edge_runtime.retraining.watch import RetrainWatch, Subject
+from edge_runtime.samples.collection import Collection
+from edge_runtime.samples.folder import SAMPLES, Folder
+from edge_runtime.samples.keeper import SampleKeeper
+from edge_runtime.samples.rules import Rules
 from edge_runtime.station import Station
 from edge_runtime.triggers.base import TriggerSource
 from edge_runtime.triggers.counter import FrameCounter
@@ -123,12 +136,44 @@ def open_station(
             product_id=config.product_id,
             external_recipe_id=config.external_recipe_id,
         )
-        drift = _open_drift(config, bundle, identity)
+        labels = None
+        if config.labels_accept:
+            book = resources.enter_context(closing(LabelBook(config.state_dir)))
+            labels = LabelIntake(
+                book,
+                journal,
+                publisher,
+                topics,
+                model=model,
+                model_sha256=identity.model_sha256,
+                days=config.labels_days,
+            )
+            publisher.listen(topics.label, labels.hear)
+            resources.callback(labels.stop)
+            labels.start()
+        health = HealthLog(
+            boot_id=identity.boot_id,
+            site=config.site,
+            station=station_id,
+            bundle=bundle.title,
+            engine=engine.name,
+            batch_wait_s=config.max_wait_ms / 1000,
+            cameras=len(cameras),
+        )
+        drift = _open_drift(config, bundle, identity, labels)
+        observers: list[Observer] = [_CountReasons(health)]
+        observers += (_PutAway(camera) for camera in cameras if isinstance(camera, DropFolder))
+        if config.drift_watch:
+            history = _open_history(config, bundle, drift, health)
+            observers.append(resources.enter_context(closing(history)))
         if config.retrain_watch:
             publish = partial(publisher.set_state, topics.retrain)
             watch = _open_retraining(config, bundle, identity, drift, publish)
             resources.enter_context(closing(watch))
             watch.start()
+        if config.samples_mb:
+            keeper = _sample_keeper(config, bundle, drift, health)
+            observers.append(resources.enter_context(keeper))
         yield Station(
             identity=identity,
             model=model,
@@ -141,15 +186,7 @@ def open_station(
             publisher=publisher,
             mirror=mirror,
             topics=topics,
-            health=HealthLog(
-                boot_id=identity.boot_id,
-                site=config.site,
-                station=station_id,
-                bundle=bundle.title,
-                engine=engine.name,
-                batch_wait_s=config.max_wait_ms / 1000,
-                cameras=len(cameras),
-            ),
+            health=health,
             drift=drift,
             max_batch=config.max_batch,
             max_wait_s=config.max_wait_ms / 1000,
@@ -157,7 +194,8 @@ def open_station(
             replay=config.mqtt_replay,
             stop_when_full=config.journal_when_full == "stop",
             part_limit=config.frames,
-            observers=[_PutAway(camera) for camera in cameras if isinstance(camera, DropFolder)],
+            observers=observers,
+            gates=[open_quality_gate(config, bundle, source) for source in config.sources],
         )
 
 
@@ -229,22 +267,60 @@ def _open_engine(config: StationConfig, bundle: Bundle, variant: Variant) -> Inf
     return engine
 
 
-def _open_drift(config: StationConfig, bundle: Bundle, identity: Identity) -> DriftLog:
+def _open_drift(
+    config: StationConfig, bundle: Bundle, identity: Identity, labels: LabelIntake | None
+) -> DriftLog:
     reference = bundle.drift_reference() if config.drift_watch else None
     if not config.drift_watch:
         instead = "switched off (drift_watch = false)"
     else:
         instead = f"bundle {bundle.title} has no drift reference: build it again with --validation"
+    monitor, evidence = None, None
+    if reference is not None:
+        evidence = EvidenceFile(config.state_dir, learnt_with=_learnt_with(reference, identity))
+        monitor = evidence.monitor(
+            reference,
+            parts_per_day=config.drift_parts_per_day,
+            cameras=len(config.sources),
+        )
     return DriftLog(
         boot_id=identity.boot_id,
         site=identity.site,
         station=identity.station,
         bundle=bundle.title,
-        monitor=None
-        if reference is None
-        else Monitor(reference, parts_per_day=config.drift_parts_per_day),
+        monitor=monitor,
         instead=instead,
+        evidence=evidence,
+        measured=labels.measured if labels is not None else lambda: None,
     )
+
+
+def _learnt_with(reference: DriftReference, identity: Identity) -> str:
+    """What evidence must not outlive: the model, what is expected of it, the configuration."""
+    expected = hashlib.sha256(reference.to_json().encode()).hexdigest()
+    return f"{identity.model_sha256} {expected} {identity.config_sha256}"
+
+
+def open_quality_gate(config: StationConfig, bundle: Bundle, source: str) -> QualityGate | None:
+    """The gate of one camera; None where the bundle has no limits or it is switched off."""
+    reference = bundle.quality_reference() if config.quality_gate else None
+    if reference is None:
+        return None
+    return QualityGate(reference, live=parse_source(source).live)
+
+
+@dataclass(frozen=True, slots=True)
+class _CountReasons:
+    """Tells health why parts were not inspected."""
+
+    health: HealthLog
+
+    def observe(self, parts: Sequence[Answered]) -> None:
+        self.health.parts_not_inspected(
+            reason_code(part.verdict.reason or "unknown")
+            for part in parts
+            if part.verdict.verdict is Outcome.NOT_INSPECTED
+        )
 
 
 def _open_retraining(
@@ -299,6 +375,42 @@ def _attachments(
         name="reference.json",
         content=reference if DRIFT in bundle.manifest.files else None,
         reason="the bundle has no drift reference",
+    )
+    try:
+        yield Attachment(name=HISTORY, content=copied_history(config.state_dir))
+    except StateError as exc:
+        yield Attachment(name=HISTORY, content=None, reason=str(exc))
+
+
+def _open_history(
+    config: StationConfig, bundle: Bundle, drift: DriftLog, health: HealthLog
+) -> HistoryRecorder:
+    return HistoryRecorder(
+        config.state_dir,
+        Watched(
+            bundle=bundle.title,
+            model=bundle.manifest.model,
+            reference=bundle.drift_reference(),
+            golden=[(each.label, bundle.path / each.file) for each in bundle.manifest.golden],
+        ),
+        drift.snapshot,
+        on_lost=health.history_lost,
+        on_problem=lambda problem: health.set_problem("drift history", problem),
+    )
+
+
+def _sample_keeper(
+    config: StationConfig, bundle: Bundle, drift: DriftLog, health: HealthLog
+) -> SampleKeeper:
+    return SampleKeeper(
+        Collection(
+            Folder(config.state_dir / SAMPLES),
+            quota=config.samples_mb * 1_000_000,
+            generation=config.samples_generation,
+        ),
+        Rules(bundle.manifest.model, bundle.drift_reference()),
+        drift=drift.snapshot,
+        tell=health.samples_stand,
     )
 
 

@@ -118,12 +118,18 @@ class Committer:
 
 def _part(answer: PartAnswer, model: ModelSpec) -> Part:
     decision = answer.decision
-    measured = [judged.statistics for judged in answer.judgements if judged.statistics is not None]
+    measured = [
+        (judged.camera, judged.statistics)
+        for judged in answer.judgements
+        if judged.statistics is not None
+    ]
     return Part(
         at=answer.decided.utc,
-        statistics=measured[0] if measured else None,
-        further=tuple(measured[1:]),
+        statistics=measured[0][1] if measured else None,
+        further=tuple(statistics for _, statistics in measured[1:]),
+        cameras=tuple(camera for camera, _ in measured),
         outcome=decision.outcome,
         label=decision.label,
         score=policy.defect_score(decision.scores, model) if decision.scores else None,
+        certain=decision.scores[decision.label] if decision.label is not None else None,
     )

@@ -143,6 +143,10 @@ class StationConfig(BaseModel):
     """Whether frames and verdicts are watched for drift, where the bundle says what to expect."""
     drift_parts_per_day: Annotated[int, Field(ge=1, le=100_000_000)] = 86_400
     """Parts a day at most: sets how much evidence a change needs, so that false alarms stay rare."""
+    labels_accept: bool = False
+    """Whether labels that come back on `.../label` are kept, and figures measured from them."""
+    labels_days: Annotated[int, Field(ge=1, le=365)] = 30
+    """Over how many days of parts these figures are measured."""
     retrain_watch: bool = True
     """Whether the rules below are kept and requests published; a station never retrains by itself."""
     retrain_warning_hours: Annotated[float, Field(ge=0, le=8_760)] = 24.0
@@ -166,6 +170,12 @@ class StationConfig(BaseModel):
     deadline_ms: Annotated[float, Field(ge=0, le=3_600_000)] | None = None
     """How soon a part has to be answered, milliseconds; 0 for whenever. By default 1000 where frames
     come at a pace of their own, as from a camera, and whenever for folders and files."""
+    samples_mb: Annotated[int, Field(ge=0, le=10_000_000)] = 1_000
+    """Disk space for samples that people look at later, megabytes (10^6 bytes); 0 keeps none."""
+    samples_generation: Annotated[str, Field(max_length=64), AfterValidator(_printable)] = ""
+    """Generation of the sensor that is written into samples, such as `gen3`."""
+    quality_gate: bool = True
+    """Whether frames that are too dark, blurred or covered are turned away, by the bundle's limits."""
     trigger: Literal["free", "mqtt", "camera", "folder"] = "free"
     """What a part is: each frame by itself (`free`), what is announced on `.../trigger` (`mqtt`), each
     number that the camera counts (`camera`), or files whose names belong together (`folder`)."""

@@ -50,10 +50,13 @@ class HealthLog:
         self._lock = threading.Lock()
         self._frames = 0
         self._verdicts: Counter[Outcome] = Counter()
+        self._reasons: Counter[str] = Counter()
         self._acknowledged = 0
         self._shed = 0
+        self._history_lost = 0
         self._arrived: dict[int, float] = {}
         self._latencies_s: deque[float] = deque(maxlen=_RECENT)
+        self._samples = self._samples_lost = 0
         self._problems: dict[str, str] = {}
         self._stopwatches = {stage: Stopwatch() for stage in STAGES}
         self._progress = Progress(time.monotonic(), batch_wait_s=batch_wait_s, sources=cameras)
@@ -125,6 +128,11 @@ class HealthLog:
             self._shed += shed
             self._progress.parts_answered(complete, time.monotonic())
 
+    def parts_not_inspected(self, codes: Iterable[str]) -> None:
+        """Verdicts are durable that inspected nothing: the code of each one's reason."""
+        with self._lock:
+            self._reasons.update(codes)
+
     def disk_refused(self) -> None:
         """The disk did not take verdicts, and said so."""
         with self._lock:
@@ -146,6 +154,17 @@ class HealthLog:
             if arrived is not None:
                 self._latencies_s.append(now - arrived)
                 self._stopwatches["acknowledge"].count(now - arrived)
+
+    def history_lost(self) -> None:
+        """A minute of the drift history was not kept."""
+        with self._lock:
+            self._history_lost += 1
+
+    def samples_stand(self, kept: int, lost: int, problem: str | None) -> None:
+        """How many samples are kept, how many were lost so far, and what is wrong with them."""
+        with self._lock:
+            self._samples, self._samples_lost = kept, lost
+        self.set_problem("samples", problem)
 
     def set_problem(self, part: str, problem: str | None) -> None:
         """What is wrong with one part of the station at present; None when it is well again."""
@@ -202,6 +221,7 @@ class HealthLog:
                 frames=self._frames,
                 frames_unasked=frames_unasked,
                 verdicts={outcome: self._verdicts[outcome] for outcome in Outcome},
+                not_inspected=dict(sorted(self._reasons.items())),
                 acknowledged=self._acknowledged,
                 pending=pending,
                 refused=refused,
@@ -213,6 +233,9 @@ class HealthLog:
                 connections=connections,
                 camera_restarts=camera_restarts,
                 frames_lost=frames_lost,
+                history_lost=self._history_lost,
+                samples=self._samples,
+                samples_lost=self._samples_lost,
                 latency=latency,
                 problem="; ".join(self._problems.values()) or None,
             )

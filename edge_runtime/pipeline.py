@@ -31,6 +31,7 @@ from edge_runtime.errors import CameraError, EdgeInspectError, EngineHangsError,
 from edge_runtime.health import HealthLog
 from edge_runtime.inspection import Inspector, Measure, Moment, gate
 from edge_runtime.parts import PartAnswer, PartRules, Parts, View
+from edge_runtime.quality.gate import QualityGate
 from edge_runtime.triggers.base import TriggerSource
 
 _POLL_S = 0.2
@@ -53,6 +54,7 @@ class Pipeline:
         lag_s: float,
         spec: InputSpec,
         measure: Measure | None,
+        gates: Sequence[QualityGate | None],
         inspector: Inspector,
         committer: Committer,
         health: HealthLog,
@@ -68,6 +70,7 @@ class Pipeline:
         self._lag_s = lag_s
         self._spec = spec
         self._measure = measure
+        self._gates = tuple(gates)
         self._inspector = inspector
         self._committer = committer
         self._health = health
@@ -184,7 +187,7 @@ class Pipeline:
             self._tell_news()
         if view is None:
             return
-        gated = gate(frame, self._spec, self._measure, number)
+        gated = gate(frame, self._spec, self._measure, self._gates[number], number)
         with self._lock:
             self._await(lambda: self._parts.has_room(view))
             if not self.finished.is_set():

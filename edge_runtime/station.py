@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from edge_runtime.cameras.base import CameraSource
 from edge_runtime.committer import Committer
+from edge_runtime.contracts.drift import DriftReport
 from edge_runtime.contracts.health import Health
 from edge_runtime.contracts.journal import JournalHead
 from edge_runtime.contracts.manifest import ModelSpec
@@ -29,6 +30,7 @@ from edge_runtime.mes.base import Mirror, Publisher
 from edge_runtime.mes.topics import Topics
 from edge_runtime.parts import PartRules
 from edge_runtime.pipeline import Pipeline
+from edge_runtime.quality.gate import QualityGate
 from edge_runtime.service.distribution import Distribution
 from edge_runtime.triggers.base import TriggerSource
 
@@ -67,8 +69,9 @@ class Station:
         part_limit: int | None = None,
         drain_s: float = 20.0,
         observers: Sequence[Observer] = (),
+        gates: Sequence[QualityGate | None] | None = None,
     ) -> None:
-        """`lag_s` and `part_limit` are the pipeline's."""
+        """`gates` are the cameras' quality gates; `lag_s` and `part_limit` are the pipeline's."""
         self._cameras = tuple(cameras)
         self._triggers = triggers
         self._journal = journal
@@ -104,6 +107,7 @@ class Station:
             lag_s=lag_s,
             spec=model.input,
             measure=measure if drift.watching else None,
+            gates=gates or [None] * len(self._cameras),
             inspector=inspector,
             committer=self._committer,
             health=health,
@@ -139,6 +143,7 @@ class Station:
         if self._mirror is not None:
             self._mirror.stop(timeout_s=_AWAY_S)
         final = self._publish_states()
+        self._drift.save(at_once=True)
         if unanswered := final.parts - sum(final.verdicts.values()):
             _LOG.error("%d parts were taken in and could not be answered", unanswered)
         self._publisher.stop(timeout_s=5.0)
@@ -192,6 +197,10 @@ class Station:
         """How long each stage took, frame by frame: `health.STAGES`."""
         return self._health.stages()
 
+    def drift(self) -> DriftReport:
+        """How far the line is from training."""
+        return self._drift.snapshot()
+
     def health(self) -> Health:
         """The present state."""
         states = [camera.state for camera in self._cameras]
@@ -233,4 +242,5 @@ class Station:
         )
         self._publisher.set_state(self._topics.journal, published.to_json().encode())
         self._publisher.set_state(self._topics.drift, self._drift.snapshot().to_json().encode())
+        self._drift.save()
         return health

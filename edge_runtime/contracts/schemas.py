@@ -8,10 +8,13 @@ from edge_runtime.contracts.base import Contract
 from edge_runtime.contracts.drift import DriftReference, DriftReport
 from edge_runtime.contracts.health import Health
 from edge_runtime.contracts.journal import JournalHead
+from edge_runtime.contracts.label import Label, LabelAnswer
 from edge_runtime.contracts.manifest import BundleManifest, ModelSpec
+from edge_runtime.contracts.quality import QualityReference
 from edge_runtime.contracts.recording import RecordedFrame, RecordingHeader
 from edge_runtime.contracts.replay import ReplayAnswer, ReplayRequest
 from edge_runtime.contracts.retrain import EvidencePack, RetrainState
+from edge_runtime.contracts.sample import Sample
 from edge_runtime.contracts.trigger import Trigger
 from edge_runtime.contracts.verdict import VerdictMessage
 
@@ -21,13 +24,17 @@ PUBLISHED: dict[str, type[Contract]] = {
     "journal": JournalHead,
     "drift": DriftReport,
     "drift-reference": DriftReference,
+    "quality": QualityReference,
     "retrain": RetrainState,
     "evidence": EvidencePack,
     "replay-request": ReplayRequest,
     "replay-answer": ReplayAnswer,
+    "label": Label,
+    "label-answer": LabelAnswer,
     "trigger": Trigger,
     "recording": RecordingHeader,
     "recorded-frame": RecordedFrame,
+    "sample": Sample,
     "bundle": BundleManifest,
     "model-spec": ModelSpec,
 }

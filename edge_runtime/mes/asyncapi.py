@@ -1,7 +1,7 @@
 """The station's MQTT interface as an AsyncAPI 3.0 document: `python -m edge_runtime.mes.asyncapi FILE`.
 
 Generated from the topics and pointing to the contracts' schemas beside it, so that nothing is written
-twice. It describes the station: what it sends, and the two things it receives.
+twice. It describes the station: what it sends, and the little that it receives.
 """
 
 import json
@@ -96,8 +96,24 @@ _CHANNELS: Final = (
         summary="Asks the station to send a range of verdicts again.",
         schema="replay-request",
     ),
+    _Channel(
+        name="labelAnswer",
+        address=_TOPICS.label_answer,
+        summary="What became of a label, said once it is kept.",
+        schema="label-answer",
+    ),
+    _Channel(
+        name="label",
+        address=_TOPICS.label,
+        summary="What a part truly was, from rework or re-inspection.",
+        schema="label",
+    ),
 )
-_ANSWERED_ON: Final = {"replayRequest": "replayAnswer", "trigger": "verdict"}
+_ANSWERED_ON: Final = {
+    "replayRequest": "replayAnswer",
+    "label": "labelAnswer",
+    "trigger": "verdict",
+}
 """What the station receives, and where it answers."""
 _PARAMETERS: Final = {
     "site": {"description": "The factory, as configured (`site`)."},
@@ -166,9 +182,8 @@ def _operation(channel: _Channel) -> dict[str, Any]:
         "messages": [message],
         "bindings": {"mqtt": {"qos": 1, "retain": channel.retained, "bindingVersion": "0.2.0"}},
     }
-    if channel.name in _ANSWERED_ON:
-        answers = _ANSWERED_ON[channel.name]
-        operation["reply"] = {"channel": {"$ref": f"#/channels/{answers}"}}
+    if (answer := _ANSWERED_ON.get(channel.name)) is not None:
+        operation["reply"] = {"channel": {"$ref": f"#/channels/{answer}"}}
     return operation
 
 

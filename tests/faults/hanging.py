@@ -20,6 +20,7 @@ from edge_runtime.cli.main import main
 from edge_runtime.contracts.frame import Frame
 from edge_runtime.errors import DiskFullError
 from edge_runtime.health import HealthLog
+from edge_runtime.inspection import Moment
 from edge_runtime.journal.journal import Entry, Journal
 from edge_runtime.parts import Parts
 
@@ -103,8 +104,15 @@ def loyal() -> None:
 
 
 def forgetful() -> None:
-    """Nothing hangs; parts that are still open when the last frame has come are left where they are."""
-    Parts.__len__ = lambda _self: 0  # type: ignore[method-assign]
+    """Nothing hangs; parts that wait for the engine when the last frame has come are forgotten."""
+
+    def forget(self: Parts, _now: Moment) -> None:
+        for waiting in self._batcher._waiting:
+            self._open.pop(waiting.item.part, None)
+            waiting.item.part.open = False
+        self._batcher._waiting.clear()
+
+    Parts.end = forget  # type: ignore[method-assign]
 
 
 _PARTS: dict[str, Callable[[], None]] = {

@@ -12,8 +12,12 @@ from edge_runtime.contracts.drift import DriftLevel, DriftReport, MeasureReferen
 from edge_runtime.contracts.frame import Frame
 from edge_runtime.contracts.health import Health, Latency
 from edge_runtime.contracts.manifest import DecisionRule, InputSpec, ModelSpec, Thresholds
+from edge_runtime.contracts.performance import Estimated, Figure, Measured
+from edge_runtime.contracts.quality import FEATURES, Appearance, Check, Limit, QualityReference
+from edge_runtime.contracts.quality import Measure as QualityMeasure
 from edge_runtime.contracts.recording import ImageForm, RecordedFrame, RecordingHeader
 from edge_runtime.contracts.retrain import RetrainRequest, RetrainState, RuleStanding
+from edge_runtime.contracts.sample import Claim, DriftThen, KeptFrame, Reason, Sample
 from edge_runtime.contracts.schemas import schemas
 from edge_runtime.contracts.trigger import Trigger
 from edge_runtime.contracts.verdict import (
@@ -85,6 +89,7 @@ HEALTH = Health(
     parts=10,
     frames=10,
     verdicts={Outcome.OK: 7, Outcome.DEFECT: 1, Outcome.REVIEW: 1, Outcome.NOT_INSPECTED: 1},
+    not_inspected={"blurred": 1},
     acknowledged=9,
     pending=1,
     refused=0,
@@ -120,6 +125,28 @@ DRIFT = DriftReport(
             "38% of parts outside the usual range",
         ),
     ),
+    estimated=Estimated(
+        macro_f1=Figure(value=0.95, low=0.91, high=0.97),
+        defect_recall=Figure(value=0.985, low=0.96, high=0.998),
+        false_positive_rate=Figure(value=0.006, low=0.002, high=0.014),
+        confidence=0.95,
+        parts=4080,
+        unreliable=None,
+        words="estimated: macro F1 0.950 (0.910 to 0.970), defect recall 0.985 (0.960 to 0.998), "
+        "false positives 0.006 (0.002 to 0.014)",
+    ),
+    measured=Measured(
+        macro_f1=None,
+        defect_recall=Figure(value=0.97, low=0.9, high=0.995),
+        false_positive_rate=Figure(value=0.008, low=0.003, high=0.017),
+        confidence=0.95,
+        labels=412,
+        random=300,
+        since=VERDICT.captured_at,
+        received={"accepted": 405, "corrected": 7, "unknown_part": 2},
+        words="measured: defect recall 0.970 (0.900 to 0.995), false positives 0.008 (0.003 to 0.017)",
+    ),
+    effects={"brightness": 0.1, "colour": -2.2},
 )
 TRIGGER = Trigger(part_id="M2601-000123-2", deadline_ms=500, trigger_id="PLC7-4711")
 RETRAIN = RetrainState(
@@ -163,6 +190,55 @@ RECORDED = RecordedFrame(
     file="00000302.png",
     sha256="c" * 64,
 )
+SAMPLE = Sample(
+    name="000000001042-0b7c1f62",
+    kept_at=VERDICT.captured_at,
+    claims=(Claim(reason=Reason.RANDOM), Claim(reason=Reason.NEAR_THRESHOLD, kind="micro_crack")),
+    lot=0.003,
+    generation="gen3",
+    drift=DriftThen(level=DriftLevel.ALARM, moved=("colour",)),
+    look="",
+    frames=(
+        KeptFrame(
+            file="000000001042-0b7c1f62-0.jpg",
+            sha256="c" * 64,
+            bytes=18_342,
+            as_it_came=True,
+            label="micro_crack",
+            rejection=None,
+            statistics={"brightness": 96.5, "colour": 131.0},
+        ),
+    ),
+    verdict=Verdict.model_validate(VERDICT.model_dump(exclude={"delivery"}, by_alias=True)),
+)
+QUALITY = QualityReference(
+    dataset="held-out sha256:0123456789ab",
+    images=600,
+    cost=0.005,
+    set_aside=51,
+    limits=(
+        Limit(
+            check=Check.DARK,
+            measure=QualityMeasure.BRIGHTNESS,
+            side="lowest",
+            value=113.42,
+            trial="a quarter of the light",
+            caught=1.0,
+        ),
+        Limit(
+            check=Check.OCCLUDED,
+            measure=QualityMeasure.COVER,
+            side="highest",
+            value=14.5,
+            trial="a shade over a quarter of the frame",
+            caught=0.23,
+            off="a shade over a quarter of the frame would be noticed in 23% of the images only",
+        ),
+    ),
+    appearance=Appearance(
+        mean=(7.1,) * FEATURES, deviation=(0.25,) * FEATURES, directions=((0.07217,) * FEATURES,)
+    ),
+)
 MODEL = ModelSpec(
     labels=("no_defect", "micro_crack"),
     input=InputSpec(),
@@ -177,11 +253,13 @@ MODEL = ModelSpec(
         ("verdict", VERDICT),
         ("health", HEALTH),
         ("drift", DRIFT),
-        ("model-spec", MODEL),
         ("trigger", TRIGGER),
         ("retrain", RETRAIN),
         ("recording", RECORDING),
         ("recorded-frame", RECORDED),
+        ("sample", SAMPLE),
+        ("model-spec", MODEL),
+        ("quality", QUALITY),
     ],
 )
 def test_the_wire_form_is_the_golden_one_and_reads_back(name: str, contract: Contract) -> None:
@@ -256,6 +334,30 @@ def test_a_drift_reference_must_be_consistent(change: dict[str, object], words: 
     MeasureReference.model_validate(sound)
     with pytest.raises(ValidationError, match=words):
         MeasureReference.model_validate({**sound, **change})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"limits": QUALITY.limits * 2}, "limited twice on the same side"),
+        ({"cost": 2.0}, "less than or equal to 1"),
+        (
+            {"limits": [{**QUALITY.limits[0].model_dump(), "check": "stuck"}]},
+            "no matter of a limit",
+        ),
+    ],
+)
+def test_quality_limits_must_be_consistent(change: dict[str, object], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        QualityReference.model_validate({**QUALITY.model_dump(by_alias=True), **change})
+
+
+def test_an_appearance_has_a_number_for_every_tile() -> None:
+    sound = QUALITY.appearance.model_dump()
+    with pytest.raises(ValidationError, match="at least 192 items"):
+        Appearance.model_validate({**sound, "mean": sound["mean"][1:]})
+    with pytest.raises(ValidationError, match="not above 0"):
+        Appearance.model_validate({**sound, "deviation": (0.0, *sound["deviation"][1:])})
 
 
 @pytest.mark.parametrize(
