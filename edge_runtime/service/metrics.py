@@ -57,7 +57,23 @@ class _Row:
 
 
 _ROWS = (
-    _Row(name="frames", help="Frames taken in.", value=lambda s: s.health.frames),
+    _Row(name="frames", help="Frames taken in for parts.", value=lambda s: s.health.frames),
+    _Row(name="parts", help="Parts announced.", value=lambda s: s.health.parts),
+    _Row(
+        name="frames_unasked",
+        help="Frames that no part waited for.",
+        value=lambda s: s.health.frames_unasked,
+    ),
+    _Row(
+        name="triggers_repeated",
+        help="Triggers that had come before.",
+        value=lambda s: s.health.triggers_repeated,
+    ),
+    _Row(
+        name="triggers_ignored",
+        help="Triggers that could not be read or came too fast.",
+        value=lambda s: s.health.triggers_ignored,
+    ),
     _Row(
         name="parts_shed",
         help="Parts not inspected because of overload.",
