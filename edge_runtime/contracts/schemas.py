@@ -16,6 +16,7 @@ from edge_runtime.contracts.recording import RecordedFrame, RecordingHeader
 from edge_runtime.contracts.replay import ReplayAnswer, ReplayRequest
 from edge_runtime.contracts.retrain import EvidencePack, RetrainState
 from edge_runtime.contracts.sample import Sample
+from edge_runtime.contracts.trigger import Trigger
 from edge_runtime.contracts.verdict import VerdictMessage
 
 PUBLISHED: dict[str, type[Contract]] = {
@@ -33,6 +34,7 @@ PUBLISHED: dict[str, type[Contract]] = {
     "replay-answer": ReplayAnswer,
     "label": Label,
     "label-answer": LabelAnswer,
+    "trigger": Trigger,
     "recording": RecordingHeader,
     "recorded-frame": RecordedFrame,
     "sample": Sample,
