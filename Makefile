@@ -25,6 +25,7 @@ setup: ## Install everything, torch included, into .venv
 	@.ci/package chromium "the pages are not opened in a browser"
 	@.ci/package faketime "the tests of clocks that jump are skipped"
 	@.ci/package strace "the tests of disks that refuse are skipped"
+	@.ci/package promtool "the metrics and alerts are not given to Prometheus" prometheus
 
 .PHONY: gige
 gige: setup ## Add GigE Vision to .venv: Aravis, its Python bindings, and the fake camera of the tests

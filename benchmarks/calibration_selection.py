@@ -125,7 +125,8 @@ class Exam:
             onnx.save(proto, file)
             with closing(open_engine("onnxruntime", file, self._spec, 1)) as engine:
                 parts = [
-                    engine.infer(self._frames[i : i + 8]) for i in range(0, len(self._frames), 8)
+                    engine.infer(self._frames[i : i + 8]).logits
+                    for i in range(0, len(self._frames), 8)
                 ]
         return np.concatenate(parts)
 

@@ -52,7 +52,9 @@ def answer(
         onnx.save(proto, path)
         with closing(open_engine("onnxruntime", path, spec, 1)) as engine:
             batches = range(0, len(images), _BATCH)
-            return np.concatenate([engine.infer(np.stack(images[i : i + _BATCH])) for i in batches])
+            return np.concatenate(
+                [engine.infer(np.stack(images[i : i + _BATCH])).logits for i in batches]
+            )
 
 
 def files(

@@ -16,13 +16,17 @@ from edge_runtime.cameras.sources import parse_source
 from edge_runtime.capture.camera import open_camera
 from edge_runtime.config import StationConfig
 from edge_runtime.contracts.drift import DriftReport
+from edge_runtime.contracts.manifest import Variant
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.drift.log import DriftLog
 from edge_runtime.drift.monitor import Monitor
+from edge_runtime.drift_history.recorder import HistoryRecorder, Watched
+from edge_runtime.engines.base import InferenceEngine
 from edge_runtime.engines.catalogue import open_engine, target
+from edge_runtime.engines.recovering import RecoveringEngine
 from edge_runtime.health import HealthLog
 from edge_runtime.identity import Identity
-from edge_runtime.inspection import Answered, Inspector
+from edge_runtime.inspection import Answered, Inspector, Observer
 from edge_runtime.journal.journal import Journal, Retention
 from edge_runtime.mes.credentials import read_credentials
 from edge_runtime.mes.links import open_mirror, open_publisher
@@ -32,7 +36,16 @@ from edge_runtime.retraining.pack import Attachment
 from edge_runtime.retraining.rules import Limits
 from edge_runtime.retraining.triggers import Triggers
 from edge_runtime.retraining.watch import RetrainWatch, Subject
+from edge_runtime.samples.collection import Collection
+from edge_runtime.samples.folder import SAMPLES, Folder
+from edge_runtime.samples.keeper import SampleKeeper
+from edge_runtime.samples.rules import Rules
 from edge_runtime.station import Station
+
+_DEADLINE_S = 1.0
+"""For what comes at a pace of its own. Parts go by two to twenty a second, so whoever takes them off the
+line still knows which part is meant; twenty times what a busy processor needs for one inference, so
+nothing is shed on a station that keeps up."""
 
 
 @contextmanager
@@ -56,18 +69,8 @@ def open_station(
         variant = bundle.variant(config.variant, target(config.engine))
         with building():
             engine = resources.enter_context(
-                closing(
-                    open_engine(
-                        config.engine,
-                        bundle.model_file(variant),
-                        model,
-                        config.threads,
-                        bundle.plans(variant),
-                    )
-                )
+                closing(RecoveringEngine(lambda: _open_engine(config, bundle, variant), model))
             )
-            if config.engine != "null":
-                bundle.replay(engine, variant)
         retention = Retention(
             keep_s=config.journal_days * 86_400.0,
             keep_bytes=config.journal_mb * 1_000_000,
@@ -110,12 +113,27 @@ def open_station(
             product_id=config.product_id,
             external_recipe_id=config.external_recipe_id,
         )
+        health = HealthLog(
+            boot_id=identity.boot_id,
+            site=config.site,
+            station=station_id,
+            bundle=bundle.title,
+            engine=engine.name,
+            batch_wait_s=config.max_wait_ms / 1000,
+        )
         drift = _open_drift(config, bundle, identity)
+        observers: list[Observer] = [_PutAway(camera)] if isinstance(camera, DropFolder) else []
+        if config.drift_watch:
+            history = _open_history(config, bundle, drift, health)
+            observers.append(resources.enter_context(closing(history)))
         if config.retrain_watch:
             publish = partial(publisher.set_state, topics.retrain)
             watch = _open_retraining(config, bundle, identity, drift, publish)
             resources.enter_context(closing(watch))
             watch.start()
+        if config.samples_mb:
+            keeper = _sample_keeper(config, bundle, drift, health)
+            observers.append(resources.enter_context(keeper))
         yield Station(
             identity=identity,
             model=model,
@@ -125,23 +143,42 @@ def open_station(
             publisher=publisher,
             mirror=mirror,
             topics=topics,
-            health=HealthLog(
-                boot_id=identity.boot_id,
-                site=config.site,
-                station=station_id,
-                bundle=bundle.title,
-                engine=engine.name,
-                batch_wait_s=config.max_wait_ms / 1000,
-            ),
+            health=health,
             drift=drift,
             max_batch=config.max_batch,
             max_wait_s=config.max_wait_ms / 1000,
+            deadline_s=_deadline_s(config),
             backlog_rate=config.mqtt_backlog_rate,
             replay=config.mqtt_replay,
             stop_when_full=config.journal_when_full == "stop",
             frame_limit=config.frames,
-            observers=[_PutAway(camera)] if isinstance(camera, DropFolder) else [],
+            observers=observers,
         )
+
+
+def _deadline_s(config: StationConfig) -> float | None:
+    """Seconds from a frame's arrival to its answer; None for whenever."""
+    if config.deadline_ms is None:
+        return None if parse_source(config.source).patient else _DEADLINE_S
+    return config.deadline_ms / 1000 or None
+
+
+def _open_engine(config: StationConfig, bundle: Bundle, variant: Variant) -> InferenceEngine:
+    """The engine, once it has answered the golden frames as recorded."""
+    engine = open_engine(
+        config.engine,
+        bundle.model_file(variant),
+        bundle.manifest.model,
+        config.threads,
+        bundle.plans(variant),
+    )
+    try:
+        if config.engine != "null":
+            bundle.replay(engine, variant)
+    except BaseException:
+        engine.close()
+        raise
+    return engine
 
 
 def _open_drift(config: StationConfig, bundle: Bundle, identity: Identity) -> DriftLog:
@@ -214,6 +251,38 @@ def _attachments(
         name="reference.json",
         content=reference if DRIFT in bundle.manifest.files else None,
         reason="the bundle has no drift reference",
+    )
+
+
+def _open_history(
+    config: StationConfig, bundle: Bundle, drift: DriftLog, health: HealthLog
+) -> HistoryRecorder:
+    return HistoryRecorder(
+        config.state_dir,
+        Watched(
+            bundle=bundle.title,
+            model=bundle.manifest.model,
+            reference=bundle.drift_reference(),
+            golden=[(each.label, bundle.path / each.file) for each in bundle.manifest.golden],
+        ),
+        drift.snapshot,
+        on_lost=health.history_lost,
+        on_problem=lambda problem: health.set_problem("drift history", problem),
+    )
+
+
+def _sample_keeper(
+    config: StationConfig, bundle: Bundle, drift: DriftLog, health: HealthLog
+) -> SampleKeeper:
+    return SampleKeeper(
+        Collection(
+            Folder(config.state_dir / SAMPLES),
+            quota=config.samples_mb * 1_000_000,
+            generation=config.samples_generation,
+        ),
+        Rules(bundle.manifest.model, bundle.drift_reference()),
+        drift=drift.snapshot,
+        tell=health.samples_stand,
     )
 
 

@@ -125,7 +125,8 @@ class Bundle:
                 pixels = decode((self.path / golden.file).read_bytes())
             except Undecodable as exc:
                 raise BundleError(f"golden frame {self.path / golden.file}: {exc}") from exc
-            seen = policy.probabilities(engine.infer(pixels[None]), model.decision.temperature)[0]
+            logits = engine.infer(pixels[None]).logits
+            seen = policy.probabilities(logits, model.decision.temperature)[0]
             off = float(np.abs(seen - np.asarray(expected)).max())
             if not off <= self.manifest.golden_tolerance:
                 raise BundleError(

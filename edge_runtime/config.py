@@ -133,6 +133,13 @@ class StationConfig(BaseModel):
     """Time between two requests of one rule at least, hours."""
     frames: Annotated[int, Field(ge=1)] | None = None
     """Stop by itself after so many frames; by default never."""
+    deadline_ms: Annotated[float, Field(ge=0, le=3_600_000)] | None = None
+    """How soon a part has to be answered, milliseconds; 0 for whenever. By default 1000 where frames
+    come at a pace of their own, as from a camera, and whenever for folders and files."""
+    samples_mb: Annotated[int, Field(ge=0, le=10_000_000)] = 1_000
+    """Disk space for samples that people look at later, megabytes (10^6 bytes); 0 keeps none."""
+    samples_generation: Annotated[str, Field(max_length=64), AfterValidator(_printable)] = ""
+    """Generation of the sensor that is written into samples, such as `gen3`."""
 
     def sha256(self) -> str:
         """Hash of the effective configuration, for the verdicts; without what a reload may change."""

@@ -35,7 +35,8 @@ def decode(data: bytes) -> Pixels:
     """Pixels (height, width, 3) uint8 RGB of a JPEG, PNG, BMP or TIFF file's first image.
 
     Raises Undecodable, and nothing else, for any other bytes. At most `image_header.MAX_PIXELS` are
-    decoded; the size is read from the header first.
+    decoded; the size is read from the header first. Raises MemoryError where this machine has no room
+    for them, which says nothing about the file.
     """
     header = read_header(data)
     pixels = _decode(header)
@@ -51,7 +52,8 @@ def _decode(header: ImageHeader) -> Pixels:
     flags = cv2.IMREAD_UNCHANGED if tiff else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         image = cv2.imdecode(np.frombuffer(header.data, np.uint8), flags)
-    except cv2.error:
+    except cv2.error as exc:
+        _require_room(exc)
         image = None
     if image is None or image.shape[:2] != (header.height, header.width):
         raise Undecodable(f"damaged {header.format}")
@@ -62,7 +64,16 @@ def _decode(header: ImageHeader) -> Pixels:
     channels = 1 if image.ndim == 2 else image.shape[2]
     if channels not in _TO_RGB:
         raise Undecodable(f"unsupported {header.format}: {channels} channels")
-    return np.asarray(cv2.cvtColor(image, _TO_RGB[channels]), dtype=np.uint8)
+    try:
+        return np.asarray(cv2.cvtColor(image, _TO_RGB[channels]), dtype=np.uint8)
+    except cv2.error as exc:
+        _require_room(exc)
+        raise
+
+
+def _require_room(exc: cv2.error) -> None:
+    if exc.code == cv2.Error.StsNoMem:
+        raise MemoryError(str(exc)) from exc
 
 
 _TO_RGB = {1: cv2.COLOR_GRAY2RGB, 3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGB}

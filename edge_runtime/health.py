@@ -50,8 +50,11 @@ class HealthLog:
         self._frames = 0
         self._verdicts: Counter[Outcome] = Counter()
         self._acknowledged = 0
+        self._shed = 0
+        self._history_lost = 0
         self._arrived: dict[int, float] = {}
         self._latencies_s: deque[float] = deque(maxlen=_RECENT)
+        self._samples = self._samples_lost = 0
         self._problems: dict[str, str] = {}
         self._stopwatches = {stage: Stopwatch() for stage in STAGES}
         self._progress = Progress(time.monotonic(), batch_wait_s=batch_wait_s)
@@ -95,6 +98,16 @@ class HealthLog:
         with self._lock:
             self._progress.source_ended()
 
+    def engine_asked(self) -> None:
+        """The engine was given a batch."""
+        with self._lock:
+            self._progress.engine_asked(time.monotonic())
+
+    def engine_answered(self) -> None:
+        """It is done with it, or failed."""
+        with self._lock:
+            self._progress.engine_answered()
+
     def time_verdicts(self, arrivals: Mapping[int, float]) -> None:
         """Verdicts are about to be committed: monotonic time of each frame's arrival, by seq.
 
@@ -110,6 +123,11 @@ class HealthLog:
             before = self._verdicts.total()
             self._verdicts.update(outcomes)
             self._progress.frames_answered(self._verdicts.total() - before, time.monotonic())
+
+    def parts_shed(self, count: int) -> None:
+        """So many parts are answered without inspection, since there was no time for them."""
+        with self._lock:
+            self._shed += count
 
     def disk_refused(self) -> None:
         """The disk did not take verdicts, and said so."""
@@ -132,6 +150,17 @@ class HealthLog:
             if arrived is not None:
                 self._latencies_s.append(now - arrived)
                 self._stopwatches["acknowledge"].count(now - arrived)
+
+    def history_lost(self) -> None:
+        """A minute of the drift history was not kept."""
+        with self._lock:
+            self._history_lost += 1
+
+    def samples_stand(self, kept: int, lost: int, problem: str | None) -> None:
+        """How many samples are kept, how many were lost so far, and what is wrong with them."""
+        with self._lock:
+            self._samples, self._samples_lost = kept, lost
+        self.set_problem("samples", problem)
 
     def set_problem(self, part: str, problem: str | None) -> None:
         """What is wrong with one part of the station at present; None when it is well again."""
@@ -185,11 +214,15 @@ class HealthLog:
                 acknowledged=self._acknowledged,
                 pending=pending,
                 refused=refused,
+                shed=self._shed,
                 requests_ignored=requests_ignored,
                 not_mirrored=not_mirrored,
                 connections=connections,
                 camera_restarts=camera_restarts,
                 frames_lost=frames_lost,
+                history_lost=self._history_lost,
+                samples=self._samples,
+                samples_lost=self._samples_lost,
                 latency=latency,
                 problem="; ".join(self._problems.values()) or None,
             )

@@ -5,12 +5,14 @@ away, and a batch the engine fails on, are answered `not_inspected`: never silen
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import repeat
 from typing import Protocol, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from edge_runtime import policy
 from edge_runtime.contracts.frame import Frame, Pixels
@@ -18,7 +20,7 @@ from edge_runtime.contracts.manifest import InputSpec, ModelSpec
 from edge_runtime.contracts.verdict import Timings, Verdict
 from edge_runtime.drift.statistics import FrameStatistics
 from edge_runtime.engines.base import InferenceEngine
-from edge_runtime.errors import EngineError
+from edge_runtime.errors import EngineError, first_line
 from edge_runtime.policy import Decision
 from edge_runtime.quality import Admitted, admit
 
@@ -47,6 +49,9 @@ class Judgement:
     decided: float
     """The same moment on the monotonic clock, seconds."""
     statistics: FrameStatistics | None
+    features: npt.NDArray[np.float32] | None
+    """(features,) what the classifier read, a row of the batch's: copy what is kept. None where nothing
+    was inferred, or the model does not tell."""
     timings_ms: Timings
 
 
@@ -71,6 +76,8 @@ class Observer(Protocol):
         ...
 
 
+_Judged: TypeAlias = tuple[Decision, npt.NDArray[np.float32] | None]
+"""A frame's decision, and the features behind it."""
 Measure: TypeAlias = Callable[[Pixels], FrameStatistics]
 
 
@@ -90,6 +97,25 @@ def gate(frame: Frame, spec: InputSpec, measure: Measure | None = None) -> Gated
     )
 
 
+def answer_unseen(gated: GatedFrame, reason: str) -> Judgement:
+    """The answer for a frame that does not go to the engine: the gate's reason, else `reason`."""
+    decided, decided_at = time.monotonic(), datetime.now(UTC)
+    return Judgement(
+        frame=gated.frame,
+        pixels=gated.pixels,
+        decision=policy.not_inspected(gated.rejection or reason),
+        features=None,
+        decided_at=decided_at,
+        decided=decided,
+        statistics=gated.statistics,
+        timings_ms=Timings(
+            wait=_milliseconds(decided - gated.frame.arrived - gated.preprocess_s),
+            preprocess=_milliseconds(gated.preprocess_s),
+            infer=0.0,
+        ),
+    )
+
+
 class Inspector:
     """Judges batches with one engine and one decision rule; used by one thread."""
 
@@ -102,7 +128,7 @@ class Inspector:
     def judge(self, batch: Sequence[GatedFrame]) -> tuple[Judgement, ...]:
         """One judgement per frame, in the order given."""
         began = time.monotonic()
-        decisions = self._decide(batch)
+        judged = self._decide(batch)
         decided, decided_at = time.monotonic(), datetime.now(UTC)
         infer_s = decided - began
         return tuple(
@@ -110,6 +136,7 @@ class Inspector:
                 frame=gated.frame,
                 pixels=gated.pixels,
                 decision=decision,
+                features=features,
                 decided_at=decided_at,
                 decided=decided,
                 statistics=gated.statistics,
@@ -119,30 +146,34 @@ class Inspector:
                     infer=_milliseconds(infer_s if gated.pixels is not None else 0.0),
                 ),
             )
-            for gated, decision in zip(batch, decisions, strict=True)
+            for gated, (decision, features) in zip(batch, judged, strict=True)
         )
 
-    def _decide(self, batch: Sequence[GatedFrame]) -> list[Decision]:
+    def _decide(self, batch: Sequence[GatedFrame]) -> list[_Judged]:
         visible = [gated.pixels for gated in batch if gated.pixels is not None]
-        try:
-            judged = iter(self._infer(visible))
-            self.problem = None
-        except EngineError as exc:
-            self.problem = str(exc)
-            judged = iter([policy.not_inspected(f"engine: {exc}")] * len(visible))
+        judged: Iterator[_Judged] = iter(())
+        if visible:
+            try:
+                judged = iter(self._infer(visible))
+                self.problem = None
+            except EngineError as exc:
+                self.problem = str(exc)
+            except Exception as exc:  # noqa: BLE001 - supervision edge: no frame goes unanswered
+                self.problem = f"{type(exc).__name__}: {first_line(exc)}"
+            if self.problem is not None:
+                judged = repeat((policy.not_inspected(f"engine: {self.problem}"), None))
         return [
-            policy.not_inspected(gated.rejection or "rejected")
+            (policy.not_inspected(gated.rejection or "rejected"), None)
             if gated.pixels is None
             else next(judged)
             for gated in batch
         ]
 
-    def _infer(self, visible: Sequence[Pixels]) -> list[Decision]:
-        if not visible:
-            return []
-        logits = self._engine.infer(np.stack(visible))
-        rows = policy.probabilities(logits, self._model.decision.temperature)
-        return [policy.decide(row, self._model) for row in rows]
+    def _infer(self, visible: Sequence[Pixels]) -> list[_Judged]:
+        answer = self._engine.infer(np.stack(visible))
+        rows = policy.probabilities(answer.logits, self._model.decision.temperature)
+        features = [None] * len(rows) if answer.features is None else answer.features
+        return [(policy.decide(row, self._model), f) for row, f in zip(rows, features, strict=True)]
 
 
 def _milliseconds(seconds: float) -> float:

@@ -49,7 +49,12 @@ def defect_score(scores: Mapping[str, float], model: ModelSpec) -> float:
 
 
 def decide(probabilities: npt.NDArray[np.float32], model: ModelSpec) -> Decision:
-    """Decide about one part from its probabilities (classes,) float32."""
+    """Decide about one part from its probabilities (classes,) float32.
+
+    Raises ValueError when one is not finite: NaN is neither above a threshold nor below it.
+    """
+    if not np.isfinite(probabilities).all():
+        raise ValueError("the probabilities are not finite")
     rule = model.decision
     score = float(defect_scores(probabilities[None], model)[0])
     if score >= rule.thresholds.defect_from:

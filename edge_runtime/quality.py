@@ -3,9 +3,9 @@
 Owns the decision whether a frame can be inspected at all. Values in, values out; no clock, no counters,
 any thread. Every rejection becomes a verdict `not_inspected` with the reason, never silence.
 
-A reason begins with a code that does not change (`unreadable`, `undecodable`, `tiny`, `blank`), then a
-colon and what was seen. Focus, exposure and occlusion are not judged here: their limits must come from
-training data.
+A reason begins with a code that does not change (`unreadable`, `undecodable`, `memory`, `tiny`,
+`blank`), then a colon and what was seen. Focus, exposure and occlusion are not judged here: their limits
+must come from training data.
 """
 
 from dataclasses import dataclass
@@ -54,6 +54,8 @@ def admit(frame: Frame, spec: InputSpec) -> Admitted | Rejected:
                 pixels = decode(data)
             except Undecodable as error:
                 return Rejected(f"undecodable: {error.reason}")
+            except MemoryError:
+                return Rejected(f"memory: no room to decode a file of {len(data)} bytes")
         case _:
             pixels = frame.image
     height, width = pixels.shape[:2]

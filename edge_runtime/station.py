@@ -2,21 +2,27 @@
 
     camera -> [capture] -> gate -> [inspect] -> engine, policy -> [record] -> journal -> delivery -> MQTT
 
-Each name in brackets is a thread; the queues between them are bounded and block when full, so a slow
-disk or engine slows the camera down and nothing is dropped. Every frame that enters leaves as one
-verdict, committed to the journal before anybody outside hears of it.
+Each name in brackets is a thread. Every frame that enters leaves as one verdict, committed to the
+journal before anybody outside hears of it. Between the threads are two bounded queues:
+
+- **for the engine** (`batcher`): of a patient source it blocks when full, so a slow engine slows the
+  source down. Frames of a live source have a deadline; those that cannot be inspected by then are shed,
+  which means answered `not_inspected(overload: ...)` at once.
+- **for the journal**: blocks when full, whatever the source. A disk that refuses so slows the camera
+  down; what a live one then drops is counted by the source (`frames_lost`).
 """
 
 import logging
-import queue
+import math
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
 
 from edge_runtime import policy
-from edge_runtime.batcher import MicroBatcher
+from edge_runtime.batcher import MicroBatcher, Shed
 from edge_runtime.cameras.base import CameraSource, EndOfStream
+from edge_runtime.contracts.drift import DriftReport
 from edge_runtime.contracts.health import Health
 from edge_runtime.contracts.journal import JournalHead
 from edge_runtime.contracts.manifest import ModelSpec
@@ -27,7 +33,15 @@ from edge_runtime.drift.statistics import measure
 from edge_runtime.errors import DiskFullError, EdgeInspectError, StateError
 from edge_runtime.health import HealthLog
 from edge_runtime.identity import Identity
-from edge_runtime.inspection import Answered, GatedFrame, Inspector, Judgement, Observer, gate
+from edge_runtime.inspection import (
+    Answered,
+    GatedFrame,
+    Inspector,
+    Judgement,
+    Observer,
+    answer_unseen,
+    gate,
+)
 from edge_runtime.journal.journal import Entry, Journal
 from edge_runtime.mes.base import Mirror, Publisher
 from edge_runtime.mes.topics import Topics
@@ -41,8 +55,6 @@ _RETRY_S = 1.0
 _STATES_EVERY_S = 5.0
 _AWAY_S = 5.0
 """How long a station that stops waits for a broker that is not connected."""
-
-Item = TypeVar("Item")
 
 
 class Station:
@@ -63,6 +75,7 @@ class Station:
         drift: DriftLog,
         max_batch: int,
         max_wait_s: float,
+        deadline_s: float | None = None,
         backlog_rate: float = 500.0,
         replay: bool = False,
         stop_when_full: bool = False,
@@ -93,8 +106,12 @@ class Station:
             replay=replay,
             on_acknowledged=health.verdict_acknowledged,
         )
-        self._gated: queue.Queue[GatedFrame | None] = queue.Queue(2 * max_batch)
-        self._judged: queue.Queue[tuple[Judgement, ...] | None] = queue.Queue(2)
+        self._deadline_s = math.inf if deadline_s is None else deadline_s
+        self._changed = threading.Condition()
+        """Guards the batcher, the queue for the journal and what has ended; told of every change."""
+        self._judged: deque[Judgement] = deque()
+        self._judged_limit = 4 * max_batch
+        self._captured = self._inspected = False
         self._stop = threading.Event()
         self._abandon = threading.Event()
         self._recorded = threading.Event()
@@ -175,40 +192,89 @@ class Station:
                 if frame is not None:
                     taken += 1
                     self._health.frame_taken()
-                    self._put(self._gated, gate(frame, self._model.input, measured))
+                    self._take_in(gate(frame, self._model.input, measured))
                     self._health.frame_handed_on()
         finally:
             self._health.source_ended()
-            self._put(self._gated, None)
+            with self._changed:
+                self._captured = True
+                self._changed.notify_all()
+
+    def _take_in(self, gated: GatedFrame) -> None:
+        deadline = gated.frame.arrived + self._deadline_s
+        with self._changed:
+            self._await(lambda: self._has_room(deadline))
+            if self._recorded.is_set():
+                return
+            shed = self._batcher.offer(gated, time.monotonic(), deadline)
+            if shed is not None:
+                self._answer_shed([shed])
+            self._changed.notify_all()
+
+    def _has_room(self, deadline: float) -> bool:
+        if len(self._judged) >= self._judged_limit:
+            return False
+        return deadline < math.inf or not self._batcher.full
 
     def _inspect(self) -> None:
         try:
-            ended = False
-            while not ended:
-                wait_s = self._batcher.wait_s(time.monotonic())
-                try:
-                    gated = self._gated.get(timeout=_POLL_S if wait_s is None else wait_s)
-                except queue.Empty:
-                    # Nobody records any more: whoever feeds this queue has given up as well.
-                    ended = self._recorded.is_set()
-                else:
-                    if gated is None:
-                        ended = True
-                    else:
-                        self._batcher.offer(gated, time.monotonic())
-                if self._batcher.due(time.monotonic()) or (ended and len(self._batcher)):
-                    judgements = self._inspector.judge(self._batcher.take())
-                    self._health.set_problem("engine", self._inspector.problem)
-                    self._put(self._judged, judgements)
+            while batch := self._next_batch():
+                began = time.monotonic()
+                self._health.engine_asked()
+                judgements = self._inspector.judge(batch)
+                self._health.engine_answered()
+                seen = sum(gated.pixels is not None for gated in batch)
+                self._health.set_problem("engine", self._inspector.problem)
+                with self._changed:
+                    if seen:
+                        self._batcher.learn(seen, time.monotonic() - began)
+                    self._judged += judgements
+                    self._changed.notify_all()
         finally:
-            self._put(self._judged, None)
+            with self._changed:
+                self._inspected = True
+                self._changed.notify_all()
+
+    def _next_batch(self) -> Sequence[GatedFrame]:
+        """What the engine is to see next, once it is time; empty when nothing will come any more."""
+        with self._changed:
+            while True:
+                self._await(lambda: len(self._judged) < self._judged_limit)
+                if self._recorded.is_set():
+                    return ()
+                now = time.monotonic()
+                if self._batcher.due(now) or (self._captured and len(self._batcher)):
+                    taken = self._batcher.take(now)
+                    self._answer_shed(taken.shed)
+                    self._changed.notify_all()
+                    if taken.batch:
+                        return taken.batch
+                elif self._captured:
+                    return ()
+                else:
+                    self._changed.wait(self._batcher.wait_s(now))
+
+    def _answer_shed(self, shed: Sequence[Shed[GatedFrame]]) -> None:
+        self._health.parts_shed(len(shed))
+        self._judged += (answer_unseen(each.item, f"overload: {each.reason}") for each in shed)
 
     def _record(self) -> None:
         try:
-            while (judgements := self._judged.get()) is not None:
+            while judgements := self._next_judgements():
                 self._commit(judgements)
         finally:
-            self._recorded.set()
+            with self._changed:
+                self._recorded.set()
+                self._changed.notify_all()
+
+    def _next_judgements(self) -> Sequence[Judgement]:
+        """What is to be committed next; empty when nothing will come any more."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._judged or self._inspected)
+            judgements = tuple(self._judged)
+            self._judged.clear()
+            self._changed.notify_all()
+            return judgements
 
     def _commit(self, judgements: Sequence[Judgement]) -> None:
         """Make verdicts durable; a disk that refuses is tried again until it takes them."""
@@ -268,14 +334,9 @@ class Station:
                 self._abandon.set()
             self._stop.set()
 
-    def _put(self, to: queue.Queue[Item], item: Item) -> None:
-        """Wait for room, but not for a stage that has given up."""
-        while not self._recorded.is_set():
-            try:
-                to.put(item, timeout=_POLL_S)
-            except queue.Full:
-                continue
-            return
+    def _await(self, condition: Callable[[], bool]) -> None:
+        """Wait for a condition, but not for a stage that has given up; `_changed` is held."""
+        self._changed.wait_for(lambda: condition() or self._recorded.is_set())
 
     @property
     def ending(self) -> bool:
@@ -297,6 +358,10 @@ class Station:
     def stages(self) -> Mapping[str, Distribution]:
         """How long each stage took, frame by frame: `health.STAGES`."""
         return self._health.stages()
+
+    def drift(self) -> DriftReport:
+        """How far the line is from training."""
+        return self._drift.snapshot()
 
     def health(self) -> Health:
         """The present state."""

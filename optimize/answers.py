@@ -57,7 +57,7 @@ def answer(
         if usable:
             pixels = np.stack([image.pixels for image in usable])
             for precision, engine in engines.items():
-                rows[precision].append(engine.infer(pixels))
+                rows[precision].append(engine.infer(pixels).logits)
         advanced(len(batch))
     return Answers(
         paths=tuple(paths),

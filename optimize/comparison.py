@@ -17,7 +17,7 @@ import numpy.typing as npt
 from edge_runtime.bundle import Bundle, open_bundle
 from edge_runtime.contracts.base import Contract
 from edge_runtime.contracts.manifest import AccuracyRecord, LatencyRecord, ModelSpec, Variant
-from edge_runtime.engines.base import InferenceEngine
+from edge_runtime.engines.base import Inference, InferenceEngine
 from edge_runtime.engines.catalogue import ENGINES, open_engine
 from optimize import gates, latency
 from optimize.answers import Answers, answer
@@ -188,7 +188,7 @@ class _AtItsSize:
     def name(self) -> str:
         return self._engine.name
 
-    def infer(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def infer(self, batch: npt.NDArray[np.uint8]) -> Inference:
         count = len(batch)
         if count not in self._batches:  # made while warming up
             self._batches[count] = np.take(self.frames, np.arange(count), axis=0, mode="wrap")

@@ -19,6 +19,7 @@ from onnx.external_data_helper import ExternalDataInfo, load_external_data_for_m
 from pydantic import ValidationError
 
 from edge_runtime.contracts.manifest import MODEL_SPEC_KEY, InputSpec, ModelSpec
+from edge_runtime.engines.tensors import FEATURE_MAP, FEATURES
 from edge_runtime.errors import first_line
 from optimize.data.sealed import Sealed
 from optimize.errors import ModelError
@@ -74,6 +75,7 @@ def read_model(path: Path) -> FloatModel:
     _check_output(path, proto, spec)
     _check_weights(path, proto)
     _check_normalisation(path, proto, spec.input)
+    del proto.graph.output[1:]  # a bundle's own file tells more: `optimize.features` gives it anew
     return FloatModel(
         path=path,
         sha256=hashlib.sha256(data).hexdigest(),
@@ -247,9 +249,10 @@ def _check_input(path: Path, proto: onnx.ModelProto, spec: InputSpec) -> None:
 
 def _check_output(path: Path, proto: onnx.ModelProto, spec: ModelSpec) -> None:
     outputs = list(proto.graph.output)
-    if len(outputs) != 1 or outputs[0].name != OUTPUT:
-        names = ", ".join(value.name for value in outputs) or "none"
-        raise ModelError(f"{path} must have one output `{OUTPUT}`, it has {names}: {_REPEAT}")
+    names = [value.name for value in outputs]
+    if names[:1] != [OUTPUT] or not set(names[1:]) <= {FEATURES, FEATURE_MAP}:
+        seen = ", ".join(names) or "none"
+        raise ModelError(f"{path} must have one output `{OUTPUT}`, it has {seen}: {_REPEAT}")
     kind, shape = outputs[0].type.tensor_type.elem_type, _shape(outputs[0])
     if kind != onnx.TensorProto.FLOAT or len(shape) != 2 or shape[1] != len(spec.labels):
         raise ModelError(

@@ -39,6 +39,16 @@ class FakeGigeCamera:
                 self.unplug()
                 pytest.skip("the fake camera does not come up: another one may have its port, 3956")
 
+    def freeze(self) -> None:
+        """It holds its connection and says nothing any more, as behind a switch that is off."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """It goes on where it stood."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+
     def unplug(self) -> None:
         """Without a word to anybody."""
         if self._process is not None:

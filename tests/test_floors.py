@@ -30,18 +30,24 @@ print(count)
 """
 
 NOT_IN_THE_BASE_INSTALL = (
-    "torch,torchvision,timm,sklearn,onnx,onnxslim,onnxscript,openvino,tqdm,tensorrt,polygraphy,cuda"
+    "torch,torchvision,timm,sklearn,onnx,onnxslim,onnxscript,openvino,tqdm,tensorrt,polygraphy,cuda,"
+    "jinja2,matplotlib,scipy"
 )
 ON_A_GPU = (
     "edge_runtime.engines.tensorrt,edge_runtime.engines.device_memory.cuda_python,"
     "edge_runtime.engines.device_memory.pycuda"
 )
+FOR_PAGES = "edge_runtime.pages.page,edge_runtime.pages.charts"
 
 
 @pytest.mark.parametrize(
     ("floors", "blocked", "optional"),
     [
-        ("edge_runtime", NOT_IN_THE_BASE_INSTALL, f"edge_runtime.engines.openvino,{ON_A_GPU}"),
+        (
+            "edge_runtime",
+            NOT_IN_THE_BASE_INSTALL,
+            f"edge_runtime.engines.openvino,{ON_A_GPU},{FOR_PAGES}",
+        ),
         ("edge_runtime,optimize", "torch,torchvision,timm,sklearn,tensorrt", ON_A_GPU),
     ],
 )
@@ -87,7 +93,7 @@ def test_the_wheel_carries_the_demo_bundle_the_templates_and_nothing_foreign(
     bundle = [name for name in names if name.startswith("edge_runtime/bundles/weld-seam/")]
     for suffix in ("manifest.json", "manifest.json.sha256", "int8.onnx", "MODEL_CARD.md"):
         assert any(name.endswith(suffix) for name in bundle), suffix
-    for folder in ("optimize/pages/templates", "train/pages/templates"):
+    for folder in ("edge_runtime/pages/templates", "train/pages/templates"):
         for template in (ROOT / folder).iterdir():
             assert f"{folder}/{template.name}" in names
     for file in (ROOT / "systemd").rglob("*"):

@@ -25,6 +25,7 @@ from edge_runtime.contracts.manifest import (
     Variant,
 )
 from edge_runtime.engines.ort import OnnxRuntimeEngine
+from edge_runtime.engines.tensors import FEATURE_MAP, FEATURES
 
 SIDE = 32
 
@@ -40,8 +41,11 @@ def model_spec(labels: tuple[str, ...] = ("no_defect", "red", "blue")) -> ModelS
     )
 
 
-def write_model(path: Path, classes: int) -> None:
-    """Logits from the mean colour: class 0 likes green, odd classes red, even ones blue."""
+def write_model(path: Path, classes: int, *, tells: bool = True) -> None:
+    """Logits from the mean colour: class 0 likes green, odd classes red, even ones blue.
+
+    `tells` whether it has the outputs `features` and `feature_map` as well, as bundles of today do.
+    """
     weights = np.zeros((3, classes), np.float32)
     weights[1, 0] = 6
     for index in range(1, classes):
@@ -49,13 +53,20 @@ def write_model(path: Path, classes: int) -> None:
     graph = helper.make_graph(
         [
             helper.make_node("Transpose", ["frames"], ["nchw"], perm=[0, 3, 1, 2]),
-            helper.make_node("DequantizeLinear", ["nchw", "scale", "zero"], ["x"]),
-            helper.make_node("ReduceMean", ["x", "axes"], ["mean"], keepdims=0),
-            helper.make_node("MatMul", ["mean", "weights"], ["logits"]),
+            helper.make_node("DequantizeLinear", ["nchw", "scale", "zero"], [FEATURE_MAP]),
+            helper.make_node("ReduceMean", [FEATURE_MAP, "axes"], [FEATURES], keepdims=0),
+            helper.make_node("MatMul", [FEATURES, "weights"], ["logits"]),
         ],
         "tiny",
         [helper.make_tensor_value_info("frames", TensorProto.UINT8, ["n", SIDE, SIDE, 3])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", classes])],
+        [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", *shape])
+            for name, shape in (
+                ("logits", [classes]),
+                (FEATURES, [3]),
+                (FEATURE_MAP, [3, SIDE, SIDE]),
+            )[: 3 if tells else 1]
+        ],
         [
             numpy_helper.from_array(np.float32(1 / 127.5), "scale"),
             numpy_helper.from_array(np.uint8(128), "zero"),
@@ -86,18 +97,20 @@ def write_bundle(
     spec: ModelSpec | None = None,
     name: str = "tiny",
     drift: DriftReference | None = None,
+    *,
+    tells: bool = True,
 ) -> Path:
     """Write a sound bundle below `root` and return its folder."""
     spec = spec or model_spec()
     folder = root / name / "1.0.0"
     (folder / "golden").mkdir(parents=True)
-    write_model(folder / "float32.onnx", len(spec.labels))
+    write_model(folder / "float32.onnx", len(spec.labels), tells=tells)
     if drift is not None:
         (folder / DRIFT).write_text(drift.to_json(), encoding="utf-8")
     frame = colour(*GREEN)
     (folder / "golden" / "00.png").write_bytes(png(frame))
     engine = OnnxRuntimeEngine(folder / "float32.onnx", spec)
-    row = policy.probabilities(engine.infer(frame[None]), spec.decision.temperature)[0]
+    row = policy.probabilities(engine.infer(frame[None]).logits, spec.decision.temperature)[0]
     manifest = BundleManifest(
         name=name,
         version="1.0.0",
@@ -126,7 +139,7 @@ def write_bundle(
 
 @pytest.fixture
 def make_bundle(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a sound bundle and returns its folder: `make_bundle(spec=..., name=..., drift=...)`."""
+    """Writes a sound bundle and returns its folder, with the arguments of `write_bundle`."""
     return functools.partial(write_bundle, tmp_path)
 
 

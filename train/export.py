@@ -139,7 +139,7 @@ def compare(
     """
     engine = open_engine("onnxruntime", path, model, 1)
     try:
-        answers = np.concatenate([engine.infer(frames) for frames in batches])
+        answers = np.concatenate([engine.infer(frames).logits for frames in batches])
     finally:
         engine.close()
     difference = float(np.abs(answers - expected).max())

@@ -31,6 +31,9 @@ SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"))
 POLL_S = 0.25
 """Seconds between two looks of watch mode; a new file is taken after two to three of them."""
 
+NO_MEMORY = "no memory to read it"
+"""Why a part has no picture on a machine that is short of memory."""
+
 Look: TypeAlias = tuple[int, int]
 """A file's size in bytes and time of change in nanoseconds."""
 
@@ -123,6 +126,8 @@ class DirectoryCamera:
                 image = file.read(min(status.st_size, MAX_BYTES) + 1)
         except OSError as exc:
             image = Unreadable((exc.strerror or type(exc).__name__).lower())
+        except MemoryError:
+            image = Unreadable(NO_MEMORY)
         name = os.fsencode(path.relative_to(self._root)).decode("utf-8", "backslashreplace")
         return Frame(part_id=name, captured_at=captured_at, arrived=arrived, image=image)
 

@@ -24,7 +24,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from edge_runtime.cameras.base import EndOfStream, SourceState
-from edge_runtime.cameras.directory import POLL_S, SUFFIXES, folder_problem, natural_order
+from edge_runtime.cameras.directory import (
+    NO_MEMORY,
+    POLL_S,
+    SUFFIXES,
+    folder_problem,
+    natural_order,
+)
 from edge_runtime.contracts.frame import Frame, Unreadable
 from edge_runtime.errors import CameraError
 from edge_runtime.image_header import MAX_BYTES, Undecodable, read_header
@@ -173,6 +179,8 @@ class DropFolder:
             if patient:  # a writer may hold it
                 return None
             image = Unreadable((exc.strerror or type(exc).__name__).lower())
+        except MemoryError:
+            image = Unreadable(NO_MEMORY)
         if patient and isinstance(image, bytes) and _lacks_its_end(image):
             return None
         part_id = self._part_id(path)

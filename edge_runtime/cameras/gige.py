@@ -10,6 +10,7 @@ and metal has been at hand.
 
 import math
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -58,6 +59,9 @@ class GigeCamera:
         self._stream: Any = None
         try:
             self._camera = self._aravis.Camera.new(_device_id(self._aravis, serial))
+            # Its last client may have been killed: it would go on sending to that one's address.
+            with suppress(self._failed):  # as some do that do not send
+                self._camera.stop_acquisition()
             if pixel_format is not None:
                 self._camera.set_pixel_format_from_string(pixel_format)
             self._stream = self._camera.create_stream(None, None)

@@ -1,7 +1,7 @@
 """Which source a text asks for: `simulated:gen3?seed=7`, `dir:PATH?watch=1`, `opencv:0`, `rtsp://...`.
 
 Owns the grammar and the table of schemes. `parse_source` does no I/O, so that a configuration is checked
-without touching a camera; `open_source` imports the one adapter that is needed and opens it.
+without touching a camera or a file; `open_source` imports the one adapter that is needed and opens it.
 
 A text without a scheme is the path of a video file. The part from the last `?` on is parameters, except
 in addresses of the network, which keep theirs. Nothing is percent-decoded.
@@ -19,8 +19,8 @@ from edge_runtime.cameras.base import CameraSource
 from edge_runtime.errors import CameraError
 
 _EXPECTED = (
-    "expected simulated:GENERATION, dir:PATH, opencv:INDEX, gige:SERIAL, rtsp://..., http://..., "
-    "https://..., or the path of a video file"
+    "expected simulated:GENERATION, dir:PATH, recording:FOLDER, opencv:INDEX, gige:SERIAL, rtsp://..., "
+    "http://..., https://..., or the path of a video file"
 )
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?P<rest>.*)", re.DOTALL)
 
@@ -42,6 +42,11 @@ class SourceSpec:
         return _SCHEMES[self.scheme].live
 
     @property
+    def patient(self) -> bool:
+        """Its frames wait until they are asked for; those of another come at a pace of their own."""
+        return not (self.live or self.parameters.get("rate", 0))
+
+    @property
     def resumes(self) -> bool:
         """Opened anew, it goes on where it was, more or less; another begins from its first frame."""
         return self.live or bool(self.parameters.get("watch", False))
@@ -53,8 +58,11 @@ class SourceSpec:
 
     @property
     def simulated(self) -> bool:
-        """Its pictures are rendered, not taken."""
-        return self.scheme == "simulated"
+        """Its pictures are rendered, not taken.
+
+        A recording is asked itself: there this reads a file, and raises CameraError where it cannot.
+        """
+        return _SCHEMES[self.scheme].simulated(self)
 
 
 def parse_source(text: str) -> SourceSpec:
@@ -199,6 +207,19 @@ def _open_directory(spec: SourceSpec) -> CameraSource:
     return DirectoryCamera(spec.target, watch=bool(spec.parameters.get("watch", False)))
 
 
+def _open_recording(spec: SourceSpec) -> CameraSource:
+    from edge_runtime.cameras.recorded import RecordedCamera
+
+    own = {name: value for name, value in spec.parameters.items() if name != "process"}
+    return RecordedCamera(spec.target, **own)
+
+
+def _was_simulated(spec: SourceSpec) -> bool:
+    from edge_runtime.cameras.recording import Recording
+
+    return Recording(spec.target).header.is_simulated
+
+
 def _open_device(spec: SourceSpec) -> CameraSource:
     from edge_runtime.cameras.opencv import OpenCvCamera
 
@@ -228,6 +249,8 @@ class _Scheme:
     """The whole text, scheme and query included, is what the adapter is given."""
     live: bool = False
     """See `SourceSpec.live`."""
+    simulated: Callable[[SourceSpec], bool] = lambda _: False
+    """See `SourceSpec.simulated`."""
 
 
 _PROCESS = MappingProxyType({"process": _Parameter(read=_switch, expected="0 or 1")})
@@ -245,7 +268,10 @@ _SIMULATED_PARAMETERS = MappingProxyType(
 _SCHEMES: Mapping[str, _Scheme] = MappingProxyType(
     {
         "simulated": _Scheme(
-            open=_open_simulated, check=_check_generation, parameters=_SIMULATED_PARAMETERS
+            open=_open_simulated,
+            check=_check_generation,
+            parameters=_SIMULATED_PARAMETERS,
+            simulated=lambda _: True,
         ),
         "dir": _Scheme(
             open=_open_directory,
@@ -257,6 +283,19 @@ _SCHEMES: Mapping[str, _Scheme] = MappingProxyType(
                     **_PROCESS,
                 }
             ),
+        ),
+        "recording": _Scheme(
+            open=_open_recording,
+            parameters=MappingProxyType(
+                {
+                    "speed": _Parameter(
+                        read=_number(0, 1000), expected="a factor up to 1000, 0 for unpaced"
+                    ),
+                    "loop": _Parameter(read=_switch, expected="0 or 1"),
+                    **_PROCESS,
+                }
+            ),
+            simulated=_was_simulated,
         ),
         "opencv": _Scheme(open=_open_device, check=_check_index, parameters=_PROCESS, live=True),
         "gige": _Scheme(

@@ -166,17 +166,20 @@ class Ring:
         if zlib.crc32(text, zlib.crc32(header)) != checksum:
             raise RingDamaged(f"slot {self._number % SLOTS} has a damaged header")
         self._number += 1
+        if kind == Kind.PIXELS and height * width * 3 != length:
+            raise RingDamaged(f"{length} bytes are no {width}x{height} pixels")
         start = at + _IMAGE_AT
         image: bytes | Pixels | Unreadable
-        if kind == Kind.PIXELS:
-            if height * width * 3 != length:
-                raise RingDamaged(f"{length} bytes are no {width}x{height} pixels")
-            flat = np.frombuffer(self._memory, np.uint8, length, start)
-            image = flat.reshape(height, width, 3).copy()
-        else:
-            image = self._memory[start : start + length]
-        if kind == Kind.UNREADABLE:
-            image = Unreadable(bytes(image).decode("utf-8", "replace"))
+        try:
+            if kind == Kind.PIXELS:
+                flat = np.frombuffer(self._memory, np.uint8, length, start)
+                image = flat.reshape(height, width, 3).copy()
+            else:
+                image = self._memory[start : start + length]
+        except MemoryError:
+            image = Unreadable(f"no memory for an image of {length} bytes")
+        if kind == Kind.UNREADABLE and isinstance(image, bytes):
+            image = Unreadable(image.decode("utf-8", "replace"))
         return Record(
             kind=Kind(kind),
             text=text.decode("utf-8", "replace"),

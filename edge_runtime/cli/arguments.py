@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from edge_runtime.config import StationConfig, load_config
+from edge_runtime.config import StationConfig, draft_config, load_config
+from edge_runtime.errors import UsageError
 from edge_runtime.mes.credentials import PASSWORD_CREDENTIAL, PASSWORD_VARIABLE
 
+_STATE_KEYS = ("station", "state_dir")
 _BROKER_KEYS = ("broker", "site", "mqtt_ca", "mqtt_certificate", "mqtt_key")
 
 
@@ -21,6 +23,23 @@ def add_station_flags(parser: argparse.ArgumentParser) -> None:
         help="TOML file with the keys below; flags win over it",
     )
     _add_flags(parser, StationConfig.model_fields)
+
+
+def add_state_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags that say where a station's state folder is, for those who look into it."""
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="TOML file of the station; flags win over it"
+    )
+    _add_flags(parser, _STATE_KEYS)
+
+
+def state_dir(arguments: argparse.Namespace) -> Path:
+    """The state folder that those flags, the environment and the TOML file name; it need not exist."""
+    flags = {key: getattr(arguments, key) for key in _STATE_KEYS}
+    draft = draft_config(flags, os.environ, arguments.config)
+    if draft.value("station") is None and flags["state_dir"] is None:
+        raise UsageError("--station is required, or --state-dir: say whose samples are meant")
+    return draft.path("state_dir") or Path()
 
 
 def add_broker_flags(parser: argparse.ArgumentParser) -> None:

@@ -9,9 +9,12 @@ from edge_runtime.cli import (
     check,
     demo,
     doctor,
+    drift,
     install_service,
+    record,
     retrain,
     run,
+    samples,
     snapshot,
     tail,
 )
@@ -37,7 +40,21 @@ PROGRAM = Program(
     name="edge-inspect",
     description="Inspect parts at a station of the line: frames in, verdicts at the MES.",
     epilog=_EPILOG,
-    commands=(run, check, doctor, cameras, snapshot, audit, tail, retrain, install_service, demo),
+    commands=(
+        run,
+        check,
+        doctor,
+        cameras,
+        snapshot,
+        record,
+        audit,
+        drift,
+        retrain,
+        samples,
+        tail,
+        install_service,
+        demo,
+    ),
 )
 
 

@@ -5,6 +5,7 @@
 drift is decided in `edge_runtime.drift`.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
@@ -134,3 +135,6 @@ class DriftReport(Contract):
     """Parts watched since the start of the daemon; evidence does not survive a restart."""
     moved: tuple[Moved, ...]
     """The statistic with the largest effect for its limit first."""
+    effects: Mapping[str, float] = {}
+    """Of every statistic that is watched, moved or not; as in `Moved`, over the most recent parts. Empty
+    before the first block of parts is full."""

@@ -38,6 +38,8 @@ class Health(Contract):
     """Frames taken in from the camera."""
     verdicts: Mapping[Outcome, Count]
     """Verdicts committed, by outcome."""
+    shed: Count = 0
+    """Of them, `not_inspected` because of overload: there was no time to inspect the part."""
     acknowledged: Count
     """Verdicts the broker has acknowledged."""
     pending: Count
@@ -54,6 +56,12 @@ class Health(Contract):
     """How often the camera's process was started anew because it hung, ended or gave nothing usable."""
     frames_lost: Count = 0
     """Frames that the camera gave and the station could not take in; they have no verdict."""
+    history_lost: Count = 0
+    """Minutes of the drift history that the disk did not take; the verdicts are in the journal."""
+    samples: Count = 0
+    """Samples that are kept on the station's disk."""
+    samples_lost: Count = 0
+    """Parts that were to be kept as samples and were not: the queue was full, or the disk refused."""
     latency: Latency | None
     problem: str | None
     """What is wrong at present, in one line; null when nothing is."""

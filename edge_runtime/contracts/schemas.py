@@ -9,8 +9,10 @@ from edge_runtime.contracts.drift import DriftReference, DriftReport
 from edge_runtime.contracts.health import Health
 from edge_runtime.contracts.journal import JournalHead
 from edge_runtime.contracts.manifest import BundleManifest, ModelSpec
+from edge_runtime.contracts.recording import RecordedFrame, RecordingHeader
 from edge_runtime.contracts.replay import ReplayAnswer, ReplayRequest
 from edge_runtime.contracts.retrain import EvidencePack, RetrainState
+from edge_runtime.contracts.sample import Sample
 from edge_runtime.contracts.verdict import VerdictMessage
 
 PUBLISHED: dict[str, type[Contract]] = {
@@ -23,6 +25,9 @@ PUBLISHED: dict[str, type[Contract]] = {
     "evidence": EvidencePack,
     "replay-request": ReplayRequest,
     "replay-answer": ReplayAnswer,
+    "recording": RecordingHeader,
+    "recorded-frame": RecordedFrame,
+    "sample": Sample,
     "bundle": BundleManifest,
     "model-spec": ModelSpec,
 }

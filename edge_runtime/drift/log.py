@@ -65,9 +65,12 @@ class DriftLog:
             return self._report(DriftLevel.NOT_MONITORED, f"not monitored: {self._instead}")
         with self._lock:
             level, moved, parts = self._monitor.level, self._monitor.moved(), self._monitor.parts
+            effects = self._monitor.effects()
         since = min((each.since for each in moved), default=None)
         report = self._report(level, words.summary(moved, since))
-        return report.model_copy(update={"since": since, "parts": parts, "moved": moved})
+        return report.model_copy(
+            update={"since": since, "parts": parts, "moved": moved, "effects": effects}
+        )
 
     def _report(self, level: DriftLevel, summary: str) -> DriftReport:
         return DriftReport(

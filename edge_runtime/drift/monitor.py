@@ -118,6 +118,13 @@ class Monitor:
         )
         return tuple(self._describe(index) for index in indices)
 
+    def effects(self) -> dict[str, float]:
+        """Signed effect of every statistic over the most recent parts; empty before the first block."""
+        if not self._window.blocks:
+            return {}
+        names = [*(each.name for each in self._measures), *(each.name for each in self._shares)]
+        return {name: self._effect(index, self._recent(index)) for index, name in enumerate(names)}
+
     def state_bytes(self) -> int:
         """Bytes of numbers held for all statistics; Python's own overhead is not in it."""
         return self._window.state_bytes() + self._evidence.log.nbytes + self._evidence.steps.nbytes

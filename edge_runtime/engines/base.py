@@ -1,9 +1,20 @@
-"""The seam between the station and an inference library."""
+"""The seam between the station and an inference library: what an engine is, and what it answers."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inference:
+    """What a model says of one batch of N frames; its arrays are nobody else's."""
+
+    logits: npt.NDArray[np.float32]
+    """(N, classes), finite."""
+    features: npt.NDArray[np.float32] | None
+    """(N, features), finite: what the classifier reads. None of a model without that output."""
 
 
 class InferenceEngine(Protocol):
@@ -14,8 +25,8 @@ class InferenceEngine(Protocol):
         """Which engine and version: `onnxruntime 1.23.2`."""
         ...
 
-    def infer(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Logits (N, classes) float32 of a batch (N, height, width, 3) uint8 RGB, any N >= 1.
+    def infer(self, batch: npt.NDArray[np.uint8]) -> Inference:
+        """What the model says of a batch (N, height, width, 3) uint8 RGB, any N >= 1.
 
         Raises EngineError when the engine fails or returns something that is not finite.
         """

@@ -3,13 +3,13 @@
 Owns the choreography and knows no inference library: how work for one batch size is put onto a stream is
 handed in. What one thread's call can overlap is this, and no more: a batch is cut into chunks, and while
 the device computes one, the host writes the next into pinned memory and the copy stream uploads it. The
-first chunk's copies are never hidden; a batch of one chunk overlaps nothing. Logits come back inside the
-graph, on the compute stream: on the copy stream they would hold up the next chunk's upload until the
+first chunk's copies are never hidden; a batch of one chunk overlaps nothing. Answers come back inside
+the graph, on the compute stream: on the copy stream they would hold up the next chunk's upload until the
 computation before it is done.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,8 +25,19 @@ _SLOTS = 2
 
 Enqueue = Callable[[int], None]
 """Puts the inference of one batch size onto the stream of that handle."""
-Prepare = Callable[[int, int, int], Enqueue]
-"""Given a batch size and the device addresses of frames and logits, how that inference is enqueued."""
+Prepare = Callable[[int, int, Sequence[int]], Enqueue]
+"""Given a batch size and the device addresses of frames and of each answer, how that inference is
+enqueued."""
+Rows = npt.NDArray[np.float32]
+"""(frames, width): what one output says of each frame."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    """Where one output of a chunk is written, on the device and in pinned memory."""
+
+    device: int
+    host: Rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +46,7 @@ class _Slot:
 
     frames: int
     frames_host: Bytes
-    logits: int
-    logits_host: npt.NDArray[np.float32]
+    answers: tuple[_Answer, ...]
     arrived: Event
     done: Event
     graphs: dict[int, Graph]
@@ -65,17 +75,18 @@ class DeviceRunner:
         prepare: Prepare,
         *,
         frame_bytes: int,
-        classes: int,
+        widths: Sequence[int],
         chunk: int = CHUNK,
     ) -> None:
         """Allocate, warm up and capture everything, so that no batch later pays for it.
 
-        `prepare` is called once per slot and batch size and must give what stays valid; each work is
-        enqueued once before it is captured. Takes over `memory` and closes it when that fails.
+        `widths` are the floats per frame of each output. `prepare` is called once per slot and batch
+        size and must give what stays valid; each work is enqueued once before it is captured. Takes over
+        `memory` and closes it when that fails.
         """
         self._memory = memory
         self._frame_bytes = frame_bytes
-        self._classes = classes
+        self._widths = tuple(widths)
         self._chunk = chunk
         self._waiting: deque[tuple[_Slot, int, int]] = deque()
         try:
@@ -89,9 +100,9 @@ class DeviceRunner:
             memory.close()
             raise
 
-    def run(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Logits (N, classes) float32 of a batch (N >= 1, ...) uint8 of `frame_bytes` per frame."""
-        answers = np.empty((len(batch), self._classes), np.float32)
+    def run(self, batch: npt.NDArray[np.uint8]) -> tuple[Rows, ...]:
+        """For each width what that output says of a batch (N >= 1, ...) uint8 of `frame_bytes` each."""
+        answers = tuple(np.empty((len(batch), width), np.float32) for width in self._widths)
         frames = np.ascontiguousarray(batch).reshape(len(batch), self._frame_bytes)
         with self._memory.current():
             while self._waiting:  # what a failed batch left behind
@@ -123,20 +134,19 @@ class DeviceRunner:
         slot.graphs[size].launch()
         self._compute.record(slot.done)
 
-    def _collect(self, answers: npt.NDArray[np.float32]) -> None:
+    def _collect(self, answers: tuple[Rows, ...]) -> None:
         slot, start, stop = self._waiting.popleft()
         slot.done.synchronize()
-        answers[start:stop] = slot.logits_host[: stop - start]
+        for rows, answer in zip(answers, slot.answers, strict=True):
+            rows[start:stop] = answer.host[: stop - start]
 
     def _make_slot(self, prepare: Prepare) -> _Slot:
-        memory, frame, row = self._memory, self._frame_bytes, self._classes * 4
+        memory, frame = self._memory, self._frame_bytes
         frames_host = memory.pinned(self._chunk * frame)
-        logits_bytes = memory.pinned(self._chunk * row)
         slot = _Slot(
             frames=memory.allocate(self._chunk * frame),
             frames_host=frames_host,
-            logits=memory.allocate(self._chunk * row),
-            logits_host=logits_bytes.view(np.float32).reshape(self._chunk, self._classes),
+            answers=tuple(self._make_answer(width) for width in self._widths),
             arrived=memory.event(),
             done=memory.event(),
             graphs={},
@@ -146,17 +156,22 @@ class DeviceRunner:
         self._copies.record(slot.arrived)
         self._compute.wait(slot.arrived)
         for size in graph_sizes(self._chunk):
-            enqueue = prepare(size, slot.frames, slot.logits)
-            answered = logits_bytes[: size * row]
-            slot.graphs[size] = self._capture(enqueue, answered, slot)
+            enqueue = prepare(size, slot.frames, [answer.device for answer in slot.answers])
+            slot.graphs[size] = self._capture(enqueue, size, slot)
         return slot
 
-    def _capture(self, enqueue: Enqueue, answered: Bytes, slot: _Slot) -> Graph:
+    def _make_answer(self, width: int) -> _Answer:
+        size = self._chunk * width * 4
+        host = self._memory.pinned(size).view(np.float32).reshape(self._chunk, width)
+        return _Answer(device=self._memory.allocate(size), host=host)
+
+    def _capture(self, enqueue: Enqueue, size: int, slot: _Slot) -> Graph:
         compute = self._compute
 
         def work() -> None:
             enqueue(compute.handle)
-            compute.download(answered, slot.logits)
+            for answer in slot.answers:
+                compute.download(answer.host[:size].reshape(-1).view(np.uint8), answer.device)
 
         work()  # libraries set themselves up at the first run, which a capture would not survive
         compute.record(slot.done)

@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.contracts.manifest import ModelSpec
+from edge_runtime.engines.base import Inference
 from edge_runtime.engines.tensors import check_batch
 from edge_runtime.errors import EngineError
 
@@ -21,11 +22,12 @@ class NullEngine:
     def name(self) -> str:
         return "null"
 
-    def infer(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def infer(self, batch: npt.NDArray[np.uint8]) -> Inference:
         check_batch(batch, self._spec)
         if self._closed:
             raise EngineError("the engine is closed")
-        return np.zeros((len(batch), len(self._spec.labels)), dtype=np.float32)
+        logits = np.zeros((len(batch), len(self._spec.labels)), dtype=np.float32)
+        return Inference(logits=logits, features=None)
 
     def close(self) -> None:
         self._closed = True

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.contracts.manifest import ModelSpec
-from edge_runtime.engines.tensors import check_batch, check_logits
+from edge_runtime.engines.base import Inference
+from edge_runtime.engines.tensors import FEATURES, check_batch, checked
 from edge_runtime.errors import EngineError, first_line
 
 try:
@@ -35,6 +36,7 @@ class OpenVinoEngine:
         core = ov.Core()
         try:
             network = core.read_model(str(model))
+            self._features = _keep_answers(network)
             any_batch = core.compile_model(network, "CPU", how)
             network.reshape([1, spec.input.height, spec.input.width, 3])
             single = core.compile_model(network, "CPU", how)
@@ -48,7 +50,7 @@ class OpenVinoEngine:
     def name(self) -> str:
         return f"openvino {ov.__version__.partition('-')[0]}"
 
-    def infer(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def infer(self, batch: npt.NDArray[np.uint8]) -> Inference:
         check_batch(batch, self._spec)
         if self._closed:
             raise EngineError("the engine is closed")
@@ -58,9 +60,24 @@ class OpenVinoEngine:
             result = request.infer({0: batch}, share_inputs=True)
         except RuntimeError as exc:
             raise EngineError(f"OpenVINO failed: {first_line(exc)}") from exc
-        # A copy: the request's buffer is overwritten by the next batch.
-        return check_logits(np.array(result[0], dtype=np.float32), len(batch), self._spec)
+        # Copies: the request's buffers are overwritten by the next batch.
+        features = np.array(result[1], dtype=np.float32) if self._features else None
+        logits = np.array(result[0], dtype=np.float32)
+        return checked(logits, features, len(batch), self._spec)
 
     def close(self) -> None:
         self._closed = True
         self._any_batch = self._single = None
+
+
+def _keep_answers(network: ov.Model) -> bool:
+    """Leave a model its logits and its features; whether it has features.
+
+    OpenVINO computes and copies every output that a model has, asked for or not.
+    """
+    _logits, *others = network.results
+    features = [r for r in others if FEATURES in r.input(0).get_source_output().get_names()]
+    for result in others:
+        if result not in features:
+            network.remove_result(result)
+    return bool(features)

@@ -7,7 +7,8 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from edge_runtime.contracts.manifest import ModelSpec
-from edge_runtime.engines.tensors import check_batch, check_logits
+from edge_runtime.engines.base import Inference
+from edge_runtime.engines.tensors import FEATURES, check_batch, checked
 from edge_runtime.errors import EngineError, first_line
 
 
@@ -33,21 +34,23 @@ class OnnxRuntimeEngine:
             seen = ", ".join(f"{node.name}: {node.type}" for node in inputs)
             self._session = None
             raise EngineError(f"{model} must take one uint8 tensor of frames, it takes {seen}")
-        self._input, self._output = inputs[0].name, outputs[0].name
+        self._input = inputs[0].name
+        # What is not asked for is not copied, and this model's picture may be among the outputs.
+        self._outputs = [outputs[0].name, *(o.name for o in outputs[1:] if o.name == FEATURES)]
 
     @property
     def name(self) -> str:
         return f"onnxruntime {ort.__version__}"
 
-    def infer(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def infer(self, batch: npt.NDArray[np.uint8]) -> Inference:
         check_batch(batch, self._spec)
         if self._session is None:
             raise EngineError("the engine is closed")
         try:
-            logits = self._session.run([self._output], {self._input: batch})[0]
+            logits, *rest = self._session.run(self._outputs, {self._input: batch})
         except Exception as exc:
             raise EngineError(f"ONNX Runtime failed: {first_line(exc)}") from exc
-        return check_logits(logits, len(batch), self._spec)
+        return checked(logits, rest[0] if rest else None, len(batch), self._spec)
 
     def close(self) -> None:
         self._session = None

@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.contracts.manifest import ModelSpec
+from edge_runtime.engines.base import Inference
 from edge_runtime.engines.device_memory.base import DeviceMemory
 from edge_runtime.engines.device_memory.catalogue import open_memory
 from edge_runtime.engines.device_runner import CHUNK, DeviceRunner, Enqueue
 from edge_runtime.engines.plans import REBUILD, Plan, choose_plan
-from edge_runtime.engines.tensors import check_batch, check_logits
+from edge_runtime.engines.tensors import FEATURES, check_batch, checked
 from edge_runtime.errors import EngineError
 
 try:
@@ -69,7 +70,7 @@ class TensorRtEngine:
             memory,
             self._loaded.prepare,
             frame_bytes=prod((size.height, size.width, 3)),
-            classes=len(spec.labels),
+            widths=self._loaded.widths,
             chunk=min(chunk, self._loaded.largest),
         )
 
@@ -77,11 +78,12 @@ class TensorRtEngine:
     def name(self) -> str:
         return f"tensorrt {VERSION}"
 
-    def infer(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def infer(self, batch: npt.NDArray[np.uint8]) -> Inference:
         check_batch(batch, self._spec)
         if self._runner is None:
             raise EngineError("the engine is closed")
-        return check_logits(self._runner.run(batch), len(batch), self._spec)
+        logits, *rest = self._runner.run(batch)
+        return checked(logits, rest[0] if rest else None, len(batch), self._spec)
 
     def close(self) -> None:
         if self._runner is not None:
@@ -106,15 +108,17 @@ class _LoadedPlan:
         self._engine = self._runtime.deserialize_cuda_engine(_checked_bytes(plan))
         if self._engine is None:
             raise EngineError(f"TensorRT {VERSION} refuses {plan.file}: {REBUILD}")
-        self._frames, self._logits = self._find_tensors(plan, spec)
+        self._frames, self._answers = self._find_tensors(plan, spec)
+        self.widths = [int(self._engine.get_tensor_shape(name)[1]) for name in self._answers]
+        """Floats per frame of each answer, the logits first."""
         profile = self._engine.get_tensor_profile_shape(self._frames, 0)
         self.largest = int(profile[2][0])
         """Frames per inference at most, as the plan was built."""
         self._scratch_bytes = max(int(self._engine.device_memory_size_v2), 1)
         self._scratch = memory.allocate(self._scratch_bytes)
 
-    def prepare(self, size: int, frames: int, logits: int) -> Enqueue:
-        """How a batch of `size` from the address `frames` to the address `logits` is enqueued."""
+    def prepare(self, size: int, frames: int, answers: Sequence[int]) -> Enqueue:
+        """How a batch of `size` from the address `frames` to the addresses `answers` is enqueued."""
         context = self._engine.create_execution_context(
             trt.ExecutionContextAllocationStrategy.USER_MANAGED
         )
@@ -124,7 +128,7 @@ class _LoadedPlan:
         ready = (
             context.set_input_shape(self._frames, (size, *self._shape))
             and context.set_tensor_address(self._frames, frames)
-            and context.set_tensor_address(self._logits, logits)
+            and all(map(context.set_tensor_address, self._answers, answers))
         )
         if not ready:
             raise EngineError(f"the plan does not take a batch of {size}: {REBUILD}")
@@ -141,30 +145,36 @@ class _LoadedPlan:
         self._contexts.clear()
         del self._engine, self._runtime
 
-    def _find_tensors(self, plan: Plan, spec: ModelSpec) -> tuple[str, str]:
-        """Names of input and output, checked; raises EngineError when they are not what a model has."""
+    def _find_tensors(self, plan: Plan, spec: ModelSpec) -> tuple[str, tuple[str, ...]]:
+        """Names of the input and of the outputs, the logits first, checked.
+
+        Raises EngineError when they are not what a model has.
+        """
         engine = self._engine
         names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
         modes = {name: engine.get_tensor_mode(name) for name in names}
         inputs = [name for name in names if modes[name] == trt.TensorIOMode.INPUT]
         outputs = [name for name in names if modes[name] == trt.TensorIOMode.OUTPUT]
+        outputs.sort(key=lambda name: name == FEATURES)
         seen = ", ".join(
             f"{name}: {engine.get_tensor_dtype(name)} {tuple(engine.get_tensor_shape(name))}"
             for name in names
         )
         fits = (
-            len(inputs) == len(outputs) == 1
+            len(inputs) == 1 <= len(outputs)
+            and outputs[1:] in ([], [FEATURES])
             and engine.get_tensor_dtype(inputs[0]) == trt.DataType.UINT8
             and tuple(engine.get_tensor_shape(inputs[0]))[1:] == self._shape
-            and engine.get_tensor_dtype(outputs[0]) == trt.DataType.FLOAT
-            and tuple(engine.get_tensor_shape(outputs[0]))[1:] == (len(spec.labels),)
+            and all(engine.get_tensor_dtype(name) == trt.DataType.FLOAT for name in outputs)
+            and all(len(engine.get_tensor_shape(name)) == 2 for name in outputs)
+            and engine.get_tensor_shape(outputs[0])[1] == len(spec.labels)
         )
         if not fits:
             raise EngineError(
                 f"{plan.file} must take uint8 (N, {', '.join(map(str, self._shape))}) and answer "
                 f"float32 (N, {len(spec.labels)}); it has {seen}"
             )
-        return inputs[0], outputs[0]
+        return inputs[0], tuple(outputs)
 
 
 def _checked_bytes(plan: Plan) -> bytes:

@@ -1,10 +1,17 @@
-"""What every engine checks alike: the batch that goes in and the logits that come out."""
+"""What every engine knows alike: the names of a model's outputs, and what may go in and come out."""
 
 import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.contracts.manifest import ModelSpec
+from edge_runtime.engines.base import Inference
 from edge_runtime.errors import EngineError
+
+FEATURES = "features"
+"""The output of what the classifier reads, (N, features) float32. The first output is the logits."""
+FEATURE_MAP = "feature_map"
+"""The output of the last stage's picture, (N, channels, rows, columns) float32. No engine fetches it: it
+is there for heat maps, and a file for TensorRT is without."""
 
 
 def check_batch(batch: npt.NDArray[np.uint8], spec: ModelSpec) -> None:
@@ -17,18 +24,30 @@ def check_batch(batch: npt.NDArray[np.uint8], spec: ModelSpec) -> None:
         )
 
 
-def check_logits(
-    logits: npt.NDArray[np.float32], frames: int, spec: ModelSpec
-) -> npt.NDArray[np.float32]:
-    """The logits, if they are (frames, classes) and finite; raises EngineError otherwise."""
+def checked(
+    logits: npt.NDArray[np.float32],
+    features: npt.NDArray[np.float32] | None,
+    frames: int,
+    spec: ModelSpec,
+) -> Inference:
+    """The answer, if the logits are (frames, classes), the features (frames, any), and both finite.
+
+    Raises EngineError otherwise.
+    """
     expected = (frames, len(spec.labels))
     if logits.shape != expected:
         raise EngineError(
             f"the model answered with shape {logits.shape}, its labels ask for {expected}: "
             "model file and manifest do not belong together"
         )
-    if not np.isfinite(logits).all():
+    if features is not None and (features.ndim != 2 or len(features) != frames):
         raise EngineError(
-            "the model answered with NaN or infinity: rebuild it from a sound checkpoint"
+            f"the model's output `{FEATURES}` has shape {features.shape}, expected ({frames}, any): "
+            "build the bundle again with `optimize build`"
         )
-    return logits
+    for values in (logits, features):
+        if values is not None and not np.isfinite(values).all():
+            raise EngineError(
+                "the model answered with NaN or infinity: rebuild it from a sound checkpoint"
+            )
+    return Inference(logits=logits, features=features)

@@ -21,11 +21,18 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from edge_runtime import __version__
+from edge_runtime.contracts.drift import DriftLevel, DriftReport
 from edge_runtime.contracts.health import Health
 from edge_runtime.service.distribution import BOUNDS_S, Distribution
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _PREFIX = "edge_inspect"
+_LEVELS = {
+    DriftLevel.NOT_MONITORED: -1,
+    DriftLevel.OK: 0,
+    DriftLevel.WARNING: 1,
+    DriftLevel.ALARM: 2,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +40,7 @@ class State:
     """What one scrape shows."""
 
     health: Health
+    drift: DriftReport
     stages: Mapping[str, Distribution]
     """Durations by stage: `edge_runtime.health.STAGES`."""
     stalled_s: float
@@ -50,6 +58,11 @@ class _Row:
 
 _ROWS = (
     _Row(name="frames", help="Frames taken in.", value=lambda s: s.health.frames),
+    _Row(
+        name="parts_shed",
+        help="Parts not inspected because of overload.",
+        value=lambda s: s.health.shed,
+    ),
     _Row(
         name="verdicts_acknowledged",
         help="Verdicts that the broker has acknowledged.",
@@ -71,6 +84,17 @@ _ROWS = (
         value=lambda s: s.health.not_mirrored,
     ),
     _Row(
+        name="samples_lost",
+        help="Parts that were to be kept as samples and were not.",
+        value=lambda s: s.health.samples_lost,
+    ),
+    _Row(
+        name="samples",
+        help="Samples that are kept on the station's disk.",
+        value=lambda s: s.health.samples,
+        counter=False,
+    ),
+    _Row(
         name="verdicts_pending",
         help="Verdicts in the journal that wait for the broker.",
         value=lambda s: s.health.pending,
@@ -81,6 +105,22 @@ _ROWS = (
         help="Verdicts in the journal that the broker refused for good, of all runs.",
         value=lambda s: s.health.refused,
         counter=False,
+    ),
+    _Row(
+        name="drift_level",
+        help="0 as in training, 1 warning, 2 alarm, -1 not monitored.",
+        value=lambda s: _LEVELS[s.drift.level],
+        counter=False,
+    ),
+    _Row(
+        name="drift_parts",
+        help="Parts watched for drift.",
+        value=lambda s: s.drift.parts,
+    ),
+    _Row(
+        name="drift_history_lost",
+        help="Minutes of the drift history that the disk did not take.",
+        value=lambda s: s.health.history_lost,
     ),
     _Row(
         name="problem",
@@ -148,6 +188,14 @@ class _StateCollector(Collector):
         for outcome, count in health.verdicts.items():
             verdicts.add_metric((outcome,), count)
         yield verdicts
+        effects = GaugeMetricFamily(
+            f"{_PREFIX}_drift_effect",
+            "Shift from training in standard deviations; of shares and scores Cohen's h.",
+            labels=("statistic",),
+        )
+        for statistic, effect in state.drift.effects.items():
+            effects.add_metric((statistic,), effect)
+        yield effects
         durations = HistogramMetricFamily(
             f"{_PREFIX}_stage_duration_seconds",
             "Where a frame's time goes; acknowledge is from its arrival to the PUBACK.",

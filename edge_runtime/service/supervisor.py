@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Final, Protocol, Self
 
+from edge_runtime.contracts.drift import DriftReport
 from edge_runtime.contracts.health import Health
 from edge_runtime.service.distribution import Distribution
 from edge_runtime.service.endpoint import Endpoint, Page
@@ -52,6 +53,10 @@ class Supervised(Protocol):
 
     def health(self) -> Health:
         """The present state."""
+        ...
+
+    def drift(self) -> DriftReport:
+        """How far the line is from training."""
         ...
 
     def stages(self) -> Mapping[str, Distribution]:
@@ -218,6 +223,7 @@ class Supervisor:
 
         state = State(
             health=station.health(),
+            drift=station.drift(),
             stages=station.stages(),
             stalled_s=station.stalled_s(),
             ready=self._why_unready() is None,

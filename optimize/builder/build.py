@@ -133,7 +133,7 @@ def _glance(source: Source, order: Order, watch: Watch) -> _Evidence:
 def _write(source: Source, evidence: _Evidence, order: Order, watch: Watch) -> _Written:
     """Measure, and write the bundle."""
     model, candidates = source.model, evidence.candidates
-    files = {FLOAT: model.proto} | {made.precision: made.proto for made in candidates}
+    files = {FLOAT: source.file} | {made.precision: made.proto for made in candidates}
     runs = files | {made.precision: made.rehearsed for made in candidates}
     with package.staging(order.target) as folder:
         for precision, proto in files.items():

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from optimize import gates
+from optimize import features, gates
 from optimize.answers import Answers, answer
 from optimize.builder.engines import opened
 from optimize.builder.images import Calibration
@@ -33,6 +33,10 @@ class Source:
 
     model: FloatModel
     """Simplified."""
+    file: onnx.ModelProto
+    """The model as a bundle has it: the same, with what it knows beside its logits as outputs."""
+    tells: bool
+    """Whether it knows anything beside: `optimize.features`."""
     calibration: Calibration
     observations: Mapping[str, Observation]
     """What the activations of all kinds hold on the calibration images."""
@@ -68,7 +72,18 @@ def observe(
             observations = observation.observe(
                 model.proto, tuple(names), calibration.pixels, advanced
             )
-    return Source(model=model, calibration=calibration, observations=observations)
+    try:
+        file, tells = features.expose(model.proto, feature_map=True), True
+    except ModelError as exc:
+        watch.note(f"warning: no drift of features will be seen, and no heat map drawn: {exc}")
+        file, tells = model.proto, False
+    return Source(
+        model=model,
+        file=file,
+        tells=tells,
+        calibration=calibration,
+        observations=observations,
+    )
 
 
 def doubts(source: Source, images: Dataset, watch: Watch) -> tuple[str, ...]:
@@ -93,6 +108,8 @@ def make(
     """The file of that kind, with those layers left float; raises ModelError where its target would
     refuse it."""
     proto = kind.make(source.model.proto, source.observations, method, frozenset(float_layers))
+    if source.tells:  # found anew, since quantising moves the places
+        proto = features.expose(proto, feature_map=kind.target == "cpu")
     faults = kind.faults(proto)
     if faults:
         raise ModelError(f"{kind.precision} cannot be made of this model: {'; '.join(faults[:3])}")

@@ -100,7 +100,9 @@ def golden(
     frames = [item for item in read_images(picked, spec.input) if isinstance(item, Image)]
     with opened(protos, spec, order.threads[0], order.engines[0]) as engines:
         expected = {
-            precision: [_probabilities(engine.infer(f.pixels[None]), spec)[0] for f in frames]
+            precision: [
+                _probabilities(engine.infer(f.pixels[None]).logits, spec)[0] for f in frames
+            ]
             for precision, engine in engines.items()
         }
     return package.write_golden(
@@ -112,7 +114,7 @@ def time(
     order: Order, source: Source, candidates: Sequence[Candidate], watch: Watch
 ) -> dict[str, tuple[LatencyRecord, ...]]:
     """What runs on this machine, on every engine and thread count that was ordered."""
-    models = {FLOAT: source.model.proto}
+    models = {FLOAT: source.file}
     models |= {made.precision: made.proto for made in candidates if made.kind.target == "cpu"}
     frames = np.stack(source.calibration.pixels[: max(latency.BATCHES)])
     timed: dict[str, tuple[LatencyRecord, ...]] = dict.fromkeys(models, ())

@@ -1,7 +1,6 @@
-"""Where an image lies among others, as the float model sees it.
+"""Where an image lies among others, as the float model sees it: by its features, of length 1.
 
-Owns the choice of the tensor: what the last Gemm reads, the features that the model tells its classes
-apart by. Run by ONNX Runtime, like everything on this floor.
+Run by ONNX Runtime, like everything on this floor.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,11 +15,11 @@ from edge_runtime.contracts.manifest import InputSpec
 from optimize.calibration.probe import probe
 from optimize.data.dataset import Dataset
 from optimize.data.images import Fault, Image, read_images
-from optimize.errors import CalibrationError, ModelError
-from optimize.graph import INPUT, OUTPUT, initializers
+from optimize.errors import CalibrationError
+from optimize.features import locate
+from optimize.graph import INPUT
 
 _BATCH = 8
-_HEADS = frozenset({"Gemm", "MatMul"})
 
 Features = npt.NDArray[np.float32]
 """(images, features), each row of length 1."""
@@ -37,20 +36,6 @@ class Embedded:
     faults: tuple[Fault, ...]
 
 
-def features_tensor(model: onnx.ModelProto) -> str:
-    """The name of what the last Gemm (or MatMul) reads; raises ModelError where the model has none."""
-    makers = {name: node for node in model.graph.node for name in node.output}
-    tensor, constants = OUTPUT, initializers(model)
-    while tensor in makers:
-        node = makers[tensor]
-        if node.op_type in _HEADS and node.input[0] not in constants:
-            return str(node.input[0])
-        tensor = node.input[0] if node.input else ""
-    raise ModelError(
-        "the model ends in no Gemm or MatMul, so that it has no features to compare by"
-    )
-
-
 def embed(
     dataset: Dataset,
     model: onnx.ModelProto,
@@ -59,9 +44,10 @@ def embed(
 ) -> Embedded:
     """The features of every image of the data set; `advanced` hears of each.
 
-    Pixels are kept for one small batch at a time. Raises CalibrationError when no image can be read.
+    Pixels are kept for one small batch at a time. Raises CalibrationError when no image can be read and
+    ModelError when the model has no features.
     """
-    tensor = features_tensor(model)
+    tensor = locate(model).features
     session = probe(model, [tensor])
     faults: list[Fault] = []
 

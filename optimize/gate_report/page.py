@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from edge_runtime.pages import charts
+from edge_runtime.pages.charts import Axis, Line, Panel
+from edge_runtime.pages.page import Pages, jpeg
 from edge_runtime.written_aside import written_aside
 from optimize.data.dataset import Dataset
 from optimize.data.images import Image, read_images
 from optimize.errors import PackageError
 from optimize.gate_report.record import GateReport, VariantReport
-from optimize.pages import charts
-from optimize.pages.charts import Axis, Line, Panel
-from optimize.pages.page import Pages, jpeg
 
 SHOWN = 48
 """Flipped frames that the page shows of each variant; all of them are in the JSON."""

@@ -15,6 +15,8 @@ from edge_runtime.cameras.directory import DirectoryCamera
 from edge_runtime.cameras.drop_folder import DropFolder
 from edge_runtime.cameras.gige import GigeCamera
 from edge_runtime.cameras.opencv import OpenCvCamera
+from edge_runtime.cameras.recorded import RecordedCamera
+from edge_runtime.cameras.recording import RecordingWriter
 from edge_runtime.cameras.simulated import SimulatedCamera
 from edge_runtime.capture.camera import CaptureCamera, open_camera
 from edge_runtime.contracts.frame import Frame
@@ -67,6 +69,22 @@ def open_watched_folder_in_a_process(tmp_path: Path) -> CameraSource:
 def open_video_in_a_process(tmp_path: Path) -> CameraSource:
     open_video(tmp_path).close()
     return CaptureCamera(str(tmp_path / "run.avi"), live=False, resumes=False)
+
+
+def open_recording(tmp_path: Path) -> CameraSource:
+    if not (tmp_path / "session").exists():
+        with (
+            closing(open_simulated(tmp_path)) as camera,
+            RecordingWriter(tmp_path / "session", source="x", is_simulated=True) as writer,
+        ):
+            for frame in take(camera, PARTS):
+                writer.add(frame)
+    return RecordedCamera(tmp_path / "session")
+
+
+def open_recording_in_a_process(tmp_path: Path) -> CameraSource:
+    open_recording(tmp_path).close()
+    return open_camera(f"recording:{tmp_path}/session?process=1")
 
 
 def open_drop_folder(tmp_path: Path) -> CameraSource:
@@ -125,14 +143,24 @@ EVERY = pytest.mark.parametrize(
         open_folder,
         open_watched_folder,
         open_video,
+        open_recording,
         open_simulated_in_a_process,
         open_folder_in_a_process,
         open_watched_folder_in_a_process,
         open_video_in_a_process,
+        open_recording_in_a_process,
     ],
 )
 ENDING = pytest.mark.parametrize(
-    "opener", [open_folder, open_video, open_folder_in_a_process, open_video_in_a_process]
+    "opener",
+    [
+        open_folder,
+        open_video,
+        open_recording,
+        open_folder_in_a_process,
+        open_video_in_a_process,
+        open_recording_in_a_process,
+    ],
 )
 
 
@@ -197,6 +225,7 @@ def test_a_source_that_gives_frames_has_no_problem(opener: Opener, tmp_path: Pat
         (open_simulated, open_simulated_in_a_process),
         (open_folder, open_folder_in_a_process),
         (open_video, open_video_in_a_process),
+        (open_recording, open_recording_in_a_process),
     ],
 )
 def test_a_process_of_its_own_changes_no_frame(here: Opener, there: Opener, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 Where there is no GPU, the adapter of cuda-python runs on a stand-in for the CUDA runtime.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 
 import numpy as np
@@ -194,19 +194,21 @@ def test_all_that_was_given_out_is_released_once(monkeypatch: pytest.MonkeyPatch
 def test_batches_run_through_the_adapter(monkeypatch: pytest.MonkeyPatch) -> None:
     cudart = stand_in_cudart(monkeypatch)
 
-    def prepare(size: int, frames: int, logits: int) -> Callable[[int], None]:
+    def prepare(size: int, frames: int, answers: Sequence[int]) -> Callable[[int], None]:
         def compute() -> None:
             seen = cudart.memory.view(frames, size * 4).reshape(size, 4)
             sums = seen.sum(axis=1, dtype=np.float32)
-            cudart.memory.view(logits, size * 4)[:] = sums.view(np.uint8)
+            cudart.memory.view(answers[0], size * 4)[:] = sums.view(np.uint8)
 
         return lambda stream: cudart.memory.enqueue(stream, compute)
 
-    runner = DeviceRunner(open_memory(0, "cuda-python"), prepare, frame_bytes=4, classes=1, chunk=4)
+    runner = DeviceRunner(
+        open_memory(0, "cuda-python"), prepare, frame_bytes=4, widths=(1,), chunk=4
+    )
     for frames in (1, 3, 8, 11):
         batch = np.random.default_rng(frames).integers(0, 256, (frames, 1, 1, 4), np.uint8)
         np.testing.assert_array_equal(
-            runner.run(batch)[:, 0], batch.sum(axis=(1, 2, 3), dtype=np.float32)
+            runner.run(batch)[0][:, 0], batch.sum(axis=(1, 2, 3), dtype=np.float32)
         )
     runner.close()
 

@@ -6,7 +6,7 @@ TensorRT is here as `edge_runtime` uses it, on a stand-in for the library and ho
 import hashlib
 import random
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -32,12 +32,18 @@ def bundle(make_bundle: Callable[..., Path]) -> Bundle:
 def engine(
     request: pytest.FixtureRequest, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[InferenceEngine]:
+    with opened(request.param, bundle, monkeypatch) as engine:
+        yield engine
+
+
+@contextmanager
+def opened(name: str, bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> Iterator[InferenceEngine]:
     model = bundle.model_file(bundle.variant(None))
     plans: list[Plan] = []
-    if request.param == "tensorrt":
+    if name == "tensorrt":
         engine_module(monkeypatch, HostMemory(random.Random(0)))
         plans.append(plan_of(model))
-    with closing(open_engine(request.param, model, bundle.manifest.model, 1, plans)) as engine:
+    with closing(open_engine(name, model, bundle.manifest.model, 1, plans)) as engine:
         yield engine
 
 
@@ -57,7 +63,7 @@ def test_a_batch_of_any_size_gives_finite_logits_per_class(
     engine: InferenceEngine, size: int
 ) -> None:
     batch = np.random.default_rng(0).integers(0, 256, (size, SIDE, SIDE, 3), np.uint8)
-    logits = engine.infer(batch)
+    logits = engine.infer(batch).logits
     assert logits.shape == (size, 3)
     assert logits.dtype == np.float32
     assert np.isfinite(logits).all()
@@ -65,17 +71,47 @@ def test_a_batch_of_any_size_gives_finite_logits_per_class(
 
 def test_the_answer_for_a_frame_does_not_depend_on_its_company(engine: InferenceEngine) -> None:
     batch = np.random.default_rng(0).integers(0, 256, (4, SIDE, SIDE, 3), np.uint8)
-    together = engine.infer(batch)
-    apart = np.concatenate([engine.infer(frame[None]) for frame in batch])
+    together = engine.infer(batch).logits
+    apart = np.concatenate([engine.infer(frame[None]).logits for frame in batch])
     np.testing.assert_allclose(together, apart, atol=1e-4)
 
 
 def test_an_earlier_answer_is_not_overwritten_by_a_later_one(engine: InferenceEngine) -> None:
     dark = np.zeros((2, SIDE, SIDE, 3), np.uint8)
     first = engine.infer(dark)
-    kept = first.copy()
+    logits, features = first.logits.copy(), np.array(first.features)
     engine.infer(np.full_like(dark, 255))
-    np.testing.assert_array_equal(first, kept)
+    np.testing.assert_array_equal(first.logits, logits)
+    np.testing.assert_array_equal(np.array(first.features), features)
+
+
+@pytest.mark.parametrize("name", sorted(set(ENGINES) - {"null"}))
+def test_beside_the_logits_stands_what_the_classifier_read(
+    name: str, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = np.random.default_rng(1).integers(0, 256, (5, SIDE, SIDE, 3), np.uint8)
+    with opened(name, bundle, monkeypatch) as engine:
+        for frames in (batch, batch[:1]):
+            features = engine.infer(frames).features
+            assert features is not None
+            assert features.dtype == np.float32
+            colours = (frames.astype(np.float32) - 128).mean(axis=(1, 2)) / 127.5
+            np.testing.assert_allclose(features, colours, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", sorted(ENGINES))
+def test_a_model_with_logits_alone_is_run_as_ever(
+    name: str, make_bundle: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = np.random.default_rng(2).integers(0, 256, (3, SIDE, SIDE, 3), np.uint8)
+    older = open_bundle(make_bundle(name="older", tells=False))
+    with opened(name, older, monkeypatch) as engine:
+        answer = engine.infer(batch)
+    assert answer.features is None
+    assert answer.logits.shape == (3, 3)
+    today = open_bundle(make_bundle(name="today"))
+    with opened(name, today, monkeypatch) as engine:
+        np.testing.assert_allclose(engine.infer(batch).logits, answer.logits, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -264,7 +264,8 @@ def test_an_engine_that_fails_is_answered_and_reported(
         messages = listen_until(mes, lambda seen: len(verdicts(seen)) == 13)
     assert health.verdicts[Outcome.NOT_INSPECTED] == len(verdicts(messages)) == 13
     reasons = Counter(answer.reason for answer in verdicts(messages))
-    assert reasons["engine: out of order"] == 11
+    assert reasons["engine: out of order"] > 0
+    assert sum(reasons[reason] for reason in reasons if "out of order" in str(reason)) == 11
 
 
 def test_a_camera_that_fails_ends_the_run_after_answering_what_came(

@@ -25,10 +25,16 @@ class Belongings:
         Other tests' garbage, which holds sockets, is collected first, so that it does not go meanwhile.
         """
         gc.collect()
-        maps = Path("/proc/self/maps").read_text().splitlines()
+        return cls.of(os.getpid())
+
+    @classmethod
+    def of(cls, pid: int) -> Self:
+        """What that process has now. Raises OSError when it is gone."""
+        about = Path("/proc") / str(pid)
+        maps = (about / "maps").read_text().splitlines()
         return cls(
-            children=frozenset(_children(os.getpid())),
-            descriptors=len(list(Path("/proc/self/fd").iterdir())),
+            children=frozenset(_children(pid)),
+            descriptors=len(list((about / "fd").iterdir())),
             mappings=sum("memfd:" in line or "/dev/shm/" in line for line in maps),  # noqa: S108
             named=frozenset(
                 path.name

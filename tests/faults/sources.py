@@ -53,7 +53,7 @@ class FaultySource:
         time.sleep(PERIOD_S)
         self._given += 1
         if self._given > GOOD and self._is_broken():
-            return FAULTS[self._fault](self._given)
+            return (FAULTS | FAULTS_OF_MEMORY)[self._fault](self._given)
         pixels = scene(self._given)
         if self._fault == "grey":
             pixels = np.repeat(pixels[..., :1], 3, axis=2)
@@ -126,6 +126,13 @@ def _none(_: int) -> None:
     time.sleep(0.02)
 
 
+def _eat_memory(_: int) -> None:
+    """Take more and more of it, as a driver that leaks does, until somebody ends this process."""
+    eaten = []
+    while True:
+        eaten.append(np.ones(1 << 20, dtype=np.uint8))
+
+
 def _old(number: int) -> Frame:
     return frame(number, scene(number), age_s=3600)
 
@@ -190,6 +197,9 @@ FAULTS: dict[str, Callable[[int], Frame | None]] = {
     "scribbles": _scribble,
     "chatters": _chatter,
 }
+
+FAULTS_OF_MEMORY = {"eats memory": _eat_memory}
+"""Not for a machine whose memory nobody has limited."""
 
 CHANGES: dict[str, Callable[[Pixels], Pixels]] = {
     "BGR": lambda pixels: pixels[..., ::-1],

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ import cv2
 import numpy as np
 import onnx
 import pytest
+from onnx import helper, numpy_helper
 
 from edge_runtime.bundle import open_bundle
 from edge_runtime.contracts.manifest import LatencyRecord
 from edge_runtime.engines.catalogue import open_engine
+from edge_runtime.engines.tensors import FEATURE_MAP, FEATURES
 from edge_runtime.errors import BundleError
 from optimize import latency, quantize
 from optimize.builder.records import choose_default
@@ -66,6 +69,48 @@ def test_a_built_bundle_opens_and_both_variants_repeat_their_golden_answers(bund
         engine = open_engine("onnxruntime", opened.model_file(variant), opened.manifest.model, 1)
         assert opened.replay(engine, variant) == 6
         engine.close()
+
+
+def test_every_variant_tells_its_features_and_those_for_the_cpu_their_picture(bundle: Path) -> None:
+    opened = open_bundle(bundle)
+    frames = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
+    for variant in opened.manifest.variants:
+        file = opened.model_file(variant)
+        told = [value.name for value in onnx.load(file).graph.output]
+        pictures = [FEATURE_MAP] if variant.target == "cpu" else []
+        assert told == ["logits", FEATURES, *pictures]
+        with closing(open_engine("onnxruntime", file, opened.manifest.model, 1)) as engine:
+            features = engine.infer(frames).features
+        assert features is not None
+        assert features.shape == (2, 3)
+
+
+def test_a_model_without_features_is_built_all_the_same_and_that_is_said(
+    proto: onnx.ModelProto,
+    model_file: Path,
+    build: Callable[..., int],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    gemm = proto.graph.node[-1]
+    # As a convolution of 1x1 ahead of the pooling, which is a Gemm by another name.
+    kernel = numpy_helper.from_array(6 * np.eye(3, dtype=np.float32).reshape(3, 3, 1, 1), "head")
+    (head,) = [tensor for tensor in proto.graph.initializer if tensor.name == "head"]
+    head.CopyFrom(kernel)
+    gemm.CopyFrom(helper.make_node("Conv", ["rectified", "head"], ["votes"], "votes"))
+    nodes = {node.name: node for node in proto.graph.node}
+    nodes["pool"].input[0] = "votes"
+    nodes["flatten"].output[0] = "logits"
+    order = ["normalise", "to_planes", "conv_pick", "clip", "conv_blur", "relu", "votes"]
+    kept = [nodes[name] for name in (*order, "pool", "flatten")]
+    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in kept]
+    del proto.graph.node[:]
+    proto.graph.node.extend(copies)
+    onnx.save(proto, model_file)
+    assert build(tmp_path / "out") == 0
+    assert "no drift of features will be seen, and no heat map drawn" in capsys.readouterr().err
+    (written,) = (tmp_path / "out").rglob("float32.onnx")
+    assert [value.name for value in onnx.load(written).graph.output] == ["logits"]
 
 
 def test_the_manifest_records_accuracy_latency_and_origin(bundle: Path, model_file: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge_runtime.engines.base import Inference
 from optimize.latency import Machine, images_per_variant, measure, processor, samples_for
 from tests.optimize.tiny_network import SIZE
 
@@ -27,10 +28,10 @@ class TimedEngine:
         self._workshop, self._own, self._seconds = workshop, name, seconds
         self.name = "engine 1.2.3"
 
-    def infer(self, batch: np.ndarray) -> np.ndarray:
+    def infer(self, batch: np.ndarray) -> Inference:
         self._workshop.now += self._seconds * len(batch)
         self._workshop.turns.append((self._own, len(batch)))
-        return np.zeros((len(batch), 3), np.float32)
+        return Inference(logits=np.zeros((len(batch), 3), np.float32), features=None)
 
     def close(self) -> None:
         self._seconds = 0.0

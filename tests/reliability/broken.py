@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from edge_runtime import assembly
+from edge_runtime.capture.process import CaptureProcess
 from edge_runtime.cli.main import main
 from edge_runtime.contracts.verdict import DeliveryNote, Lane, Outcome, message
 from edge_runtime.errors import DiskFullError, StateError
@@ -205,6 +206,17 @@ def leak() -> None:
     HealthLog.verdicts_committed = keep
 
 
+def keep_lost_cameras() -> None:
+    """Starts a camera's process anew and forgets the last one, with its pipes and its memory."""
+    kept: list[CaptureProcess] = []
+
+    def forget(self: CaptureProcess, grace_s: float = 0.0) -> bool:
+        kept.append(self)
+        return True
+
+    CaptureProcess.close = forget
+
+
 MISTAKES: dict[str, Callable[[], None]] = {
     "publish-before-commit": publish_before_commit,
     "clear-on-send": clear_on_send,
@@ -218,6 +230,7 @@ MISTAKES: dict[str, Callable[[], None]] = {
     "time-by-the-wall": time_by_the_wall,
     "say-online-first": say_online_first,
     "leak": leak,
+    "keep-lost-cameras": keep_lost_cameras,
 }
 
 

@@ -224,7 +224,12 @@ def parsers(folder: Path) -> tuple[Parser, ...]:
             name="sources",
             parse=lambda payload: parse_source(payload.decode("utf-8", "surrogateescape")),
             refuses_with=(EdgeInspectError,),
-            genuine=(b"simulated:gen3?seed=7&rate=20", b"dir:/crops?watch=1", b"rtsp://u:p@cam/1"),
+            genuine=(
+                b"simulated:gen3?seed=7&rate=20",
+                b"dir:/crops?watch=1",
+                b"recording:run?speed=2&loop=1",
+                b"rtsp://u:p@cam/1",
+            ),
         ),
     )
 

@@ -9,7 +9,7 @@ same question.
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,8 +69,36 @@ class Reckoning:
         return tuple(faults)
 
 
-def reckon(state_dir: Path, consumer: Consumer) -> Reckoning:
-    """Compare the journal of a daemon that has ended with what the consumer has."""
+def passed_on_the_simulated_line(state_dir: Path) -> tuple[str, ...]:
+    """Parts that do not follow the one before them, in the simulated line's own count.
+
+    Every run begins with the line's first part; if it was pruned, the oldest that is left is believed.
+    """
+    found = []
+    run, expected = "", 0
+    for seq, _, body in rows(state_dir):
+        verdict = json.loads(body)
+        part_id = verdict["part_id"]
+        module, crop = part_id.split("-")[-2:]
+        place = int(module) * CROPS_PER_MODULE + int(crop)
+        if verdict["boot_id"] != run:
+            pruned = not run and seq > 1
+            run, expected = verdict["boot_id"], place if pruned else 0
+        if place != expected:
+            found.append(part_id)
+        expected = place + 1
+    return tuple(found)
+
+
+def reckon(
+    state_dir: Path,
+    consumer: Consumer,
+    passed_unseen: Callable[[Path], tuple[str, ...]] = passed_on_the_simulated_line,
+) -> Reckoning:
+    """Compare the journal of a daemon that has ended with what the consumer has.
+
+    `passed_unseen` knows how the source counts its parts.
+    """
     committed, broken_links = read_journal(state_dir)
     received = consumer.digests
     kept = range(min(committed, default=1), max(committed, default=0) + 1)
@@ -90,7 +118,7 @@ def reckon(state_dir: Path, consumer: Consumer) -> Reckoning:
         contradicted=tuple(sorted(consumer.contradicted)),
         gaps=tuple(seq for seq in kept if seq not in committed),
         broken_links=broken_links,
-        passed_unseen=_passed_unseen(state_dir),
+        passed_unseen=passed_unseen(state_dir),
         unreadable=consumer.unreadable,
         duplicates=consumer.duplicates,
     )
@@ -121,27 +149,6 @@ def rows(state_dir: Path) -> Iterator[tuple[int, bytes, bytes]]:
         return
     with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as journal:
         yield from journal.execute("SELECT seq, sha256, body FROM verdict ORDER BY seq")
-
-
-def _passed_unseen(state_dir: Path) -> tuple[str, ...]:
-    """Parts that do not follow the one before them, in the simulated line's own count.
-
-    Every run begins with the line's first part; if it was pruned, the oldest that is left is believed.
-    """
-    found = []
-    run, expected = "", 0
-    for seq, _, body in rows(state_dir):
-        verdict = json.loads(body)
-        part_id = verdict["part_id"]
-        module, crop = part_id.split("-")[-2:]
-        place = int(module) * CROPS_PER_MODULE + int(crop)
-        if verdict["boot_id"] != run:
-            pruned = not run and seq > 1
-            run, expected = verdict["boot_id"], place if pruned else 0
-        if place != expected:
-            found.append(part_id)
-        expected = place + 1
-    return tuple(found)
 
 
 def _some(items: Iterable[object]) -> str:

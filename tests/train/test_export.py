@@ -63,8 +63,8 @@ def test_the_file_answers_as_the_network_image_by_image(
     network.load_state_dict(backbones.load_best(finished_run))
     trained = predict(network, images, range(len(images)), spec.input, machine)
     engine = OnnxRuntimeEngine(exported_model, spec)
-    answered = np.concatenate([engine.infer(images[i][None]) for i in range(len(images))])
-    together = engine.infer(np.stack([images[i] for i in range(len(images))]))
+    answered = np.concatenate([engine.infer(images[i][None]).logits for i in range(len(images))])
+    together = engine.infer(np.stack([images[i] for i in range(len(images))])).logits
     engine.close()
     np.testing.assert_allclose(answered, trained, atol=export.TOLERANCE)
     np.testing.assert_allclose(together, trained, atol=export.TOLERANCE)
@@ -79,7 +79,7 @@ def test_a_file_that_answers_otherwise_is_refused(exported_model: Path) -> None:
     spec = read_model(exported_model).spec
     frames = [np.full((2, 32, 32, 3), 100, np.uint8)]
     engine = OnnxRuntimeEngine(exported_model, spec)
-    logits = engine.infer(frames[0])
+    logits = engine.infer(frames[0]).logits
     engine.close()
     assert compare(exported_model, spec, frames, logits) == 0
     with pytest.raises(ExportError, match=r"logits differ by up to 0\.01 .*nothing was written"):

@@ -111,10 +111,10 @@ def run(arguments: argparse.Namespace) -> int:
             raise UsageError(f"--{flag} {value}: expected at least {least}")
     if arguments.data_dir is None and arguments.split is None:
         raise UsageError("--data-dir or --split is needed: where the labelled images are")
+    from edge_runtime.likeness import LIMIT
     from train.data.audit import AUDIT_SCHEMA, COLUMNS, Audit
     from train.data.duplicates import find_duplicates
     from train.data.flags import flag as flag_images
-    from train.data.likeness import LIMIT
     from train.data.survey import survey
     from train.evidence.audit_page import write_audit_page
     from train.written_aside import write_csv, written_aside

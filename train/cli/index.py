@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from edge_runtime.errors import UsageError
 from optimize.cli.arguments import columns, conditions, configure_columns
 
 NAME = "index"
@@ -22,6 +23,9 @@ examples:
 
   # what train audit found, after a person went through its table
   train index crops --audit audits/crops/audit.csv --out crops/manifest.parquet
+
+  # what a station kept and people labelled
+  train index week-31 --labels labels.csv --out week-31/labelled.csv
 
   # tar shards with KEY.jpg and KEY.cls or KEY.json (label, group, line, station, ...)
   train index shards --out shards/manifest.parquet
@@ -58,6 +62,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "corrected labels taken, quarantined and excluded images left out",
     )
     parser.add_argument(
+        "--labels",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="labels of a package of edge-inspect samples export: labels.csv as its page saved it, or "
+        "Label Studio's export; may be repeated. Images without a label are left out",
+    )
+    parser.add_argument(
         "--no-look",
         action="store_true",
         help="do not look whether the images are there; train fit will",
@@ -67,9 +80,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     # pyarrow and scipy take their time to load.
     from train.data.corrections import Corrections
-    from train.data.index import write_index
+    from train.data.index import is_package, write_index
+    from train.data.returned_labels import ReturnedLabels
 
-    corrections = Corrections(arguments.audit) if arguments.audit else None
+    if arguments.audit and arguments.labels:
+        raise UsageError(
+            "--audit and --labels: take the labels back first, then audit what came of it"
+        )
+    changes: Corrections | ReturnedLabels | None = None
+    if arguments.audit:
+        changes = Corrections(arguments.audit)
+    elif arguments.labels or is_package(arguments.source):
+        changes = ReturnedLabels(arguments.labels)
     with tqdm(unit="row", unit_scale=True, file=sys.stderr, disable=None, leave=False) as bar:
         indexed = write_index(
             arguments.source,
@@ -77,12 +99,13 @@ def run(arguments: argparse.Namespace) -> int:
             columns=columns(arguments),
             where=conditions(arguments),
             look=not arguments.no_look,
-            corrections=corrections,
+            changes=changes,
             progress=bar.update,
         )
-    for concern in indexed.concerns():
+    returned = changes.concerns() if isinstance(changes, ReturnedLabels) else []
+    for concern in [*returned, *indexed.concerns()]:
         print(f"warning: {concern}", file=sys.stderr)
-    if corrections is not None:
-        print(corrections.summary())
+    if changes is not None:
+        print(changes.summary())
     print(indexed.summary())
     return 0

@@ -37,6 +37,8 @@ class Change:
 class Corrections:
     """A corrected table; `apply` every sample of the data set, then `finish`."""
 
+    name_for_out = "corrected"
+
     def __init__(self, table: Path) -> None:
         """Read the table; raises DatasetError for what no audit wrote and no person may write."""
         self._table = table

@@ -1,7 +1,8 @@
 """Photographs that a data set holds more than once, and the groups that must therefore stay together.
 
-Exact copies have one file content; near ones look alike by `likeness`. Groups that share a photograph
-are merged, over everything that was found, so that no split can part copies. Values in, values out.
+Exact copies have one file content; near ones look alike by `edge_runtime.likeness`. Groups that share a
+photograph are merged, over everything that was found, so that no split can part copies. Values in,
+values out.
 """
 
 from dataclasses import dataclass
@@ -11,8 +12,9 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.sparse import csgraph
 
+from edge_runtime.likeness import LIMIT
 from optimize.data.dataset import Dataset
-from train.data.likeness import LIMIT, alike_pairs
+from train.data.near_copies import alike_pairs
 from train.data.survey import Survey
 
 Indices = npt.NDArray[np.int64]

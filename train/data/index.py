@@ -15,6 +15,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from edge_runtime.errors import UsageError
+from edge_runtime.samples.package import COLUMNS as PACKAGED
 from optimize.data.dataset import (
     empty_class_folders,
     has_image,
@@ -35,6 +36,7 @@ from optimize.data.manifest import (
 )
 from train.data.corrections import Corrections
 from train.data.manifest import Presence
+from train.data.returned_labels import ReturnedLabels
 from train.written_aside import written_aside
 
 _BATCH = 10_000
@@ -112,12 +114,12 @@ def write_index(
     columns: Columns | None = None,
     where: Sequence[Condition] = (),
     look: bool = True,
-    corrections: Corrections | None = None,
+    changes: Corrections | ReturnedLabels | None = None,
     progress: Callable[[int], object] = lambda _rows: None,
 ) -> Indexed:
     """Write the manifest of a folder, table or shard to `out` (.csv or .parquet).
 
-    Its paths are relative to `out`'s folder. `look` asks that every image be there. `corrections` are
+    Its paths are relative to `out`'s folder. `look` asks that every image be there. `changes` are
     applied to every row; they must be of this very data. Raises DatasetError for what cannot be read,
     UsageError when `out` cannot be the manifest of these images, RunError when it cannot be written;
     whatever was at `out` then stays.
@@ -126,10 +128,10 @@ def write_index(
     if out.exists() and place.exists() and out.samefile(place):
         if place == source:
             raise UsageError(f"--out {out} is what is to be indexed: name another file")
-        if corrections is not None:
+        if changes is not None:
             raise UsageError(
-                f"--out {out} is the manifest that was audited: name another file, such as "
-                f"{out.with_stem('corrected')}"
+                f"--out {out} is the manifest that is to be {changes.name_for_out}: name another file, "
+                f"such as {out.with_stem(changes.name_for_out)}"
             )
         place = source  # the folder's manifest is an earlier index, about to be renewed
     root = root_of(place)
@@ -144,11 +146,11 @@ def write_index(
     with written_aside(out) as aside, _writer(aside, out.suffix, names) as write:
         batch: list[Row] = []
         for sample in presence.watch(samples) if look else samples:
-            if corrections is not None:
-                corrected = corrections.apply(sample, root, look=look)
-                if corrected is None:
+            if changes is not None:
+                changed = changes.apply(sample, root, look=look)
+                if changed is None:
                     continue
-                sample = _led_down(corrected, below, root)
+                sample = _led_down(changed, below, root)
             classes.setdefault(sample.label, ClassCount()).add(sample.group)
             ungrouped += sample.group == sample.path
             batch.append(_row(sample, below, in_shards=in_shards))
@@ -160,8 +162,8 @@ def write_index(
             write(batch)
             progress(len(batch))
         presence.require(place)
-        if corrections is not None:
-            corrections.finish()
+        if changes is not None:
+            changes.finish()
     return Indexed(
         out=out,
         classes=dict(sorted(classes.items())),
@@ -169,6 +171,12 @@ def write_index(
         empty=empty_class_folders(place) if place.is_dir() and not shards_of(place) else [],
         left_out=_left_out(place, columns),
     )
+
+
+def is_package(source: Path) -> bool:
+    """Whether this is, or lists, a labelling package of `edge-inspect samples export`."""
+    place = locate(source)
+    return place.suffix == ".csv" and place.is_file() and set(PACKAGED) <= set(table_columns(place))
 
 
 def _below(root: Path, out: Path) -> str:
@@ -207,6 +215,8 @@ def _left_out(place: Path, columns: Columns | None) -> list[str]:
         return []
     columns = columns or Columns()
     known = {columns.path, columns.label, columns.group, SHARD, KEY, *OPTIONAL}
+    if is_package(place):
+        known |= set(PACKAGED)
     return [name for name in table_columns(place) if name not in known]
 
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from edge_runtime.decoding import decode
 from edge_runtime.image_statistics import MEASURES
-from optimize.pages.page import count, jpeg
+from edge_runtime.likeness import distances, hashes
+from edge_runtime.pages.page import count, jpeg
 from train.data.audit import Audit
-from train.data.likeness import distances, hashes
 from train.pages.page import write_page
 
 _SIDE = 144

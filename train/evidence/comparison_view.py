@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from optimize.pages import charts
+from edge_runtime.pages import charts
 from train.evidence.comparison import Comparison
 from train.figures.resamples import DEFECT_RECALL, FALSE_POSITIVES, MACRO_F1, REACHABLE, Estimate
 from train.figures.worth import Labels

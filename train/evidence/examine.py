@@ -115,7 +115,7 @@ def examine(
         )
         for batch in stream:
             count = len(batch.frames)
-            logits[done : done + count] = engine.infer(batch.frames)
+            logits[done : done + count] = engine.infer(batch.frames).logits
             done += count
             advanced(count)
     return Examined(

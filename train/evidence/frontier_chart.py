@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 from edge_runtime.contracts.manifest import Thresholds
+from edge_runtime.pages import charts
+from edge_runtime.pages.charts import Axis, Line, Panel
 from optimize.bounds import Real, Trials
-from optimize.pages import charts
-from optimize.pages.charts import Axis, Line, Panel
 from train.decision.decide import Requirement
 from train.decision.frontier import Frontier
 

@@ -1,8 +1,8 @@
-"""This floor's pages, from the templates beside this module; their form is that of `optimize.pages`."""
+"""This floor's pages, from the templates beside this module, in the form of `edge_runtime.pages`."""
 
 from pathlib import Path
 
-from optimize.pages.page import Pages
+from edge_runtime.pages.page import Pages
 from train.written_aside import written_aside
 
 _PAGES = Pages("train.pages")

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.decoding import decode
+from edge_runtime.pages import charts
+from edge_runtime.pages.charts import Axis, Estimate
+from edge_runtime.pages.page import Pages, jpeg
 from edge_runtime.preprocessing import fit
-from optimize.pages import charts
-from optimize.pages.charts import Axis, Estimate
-from optimize.pages.page import Pages, jpeg
 from train.data.stream import read_image
 from train.refresh.judgement import Exam
 from train.refresh.record import NEW, OLD, Finding, Refresh

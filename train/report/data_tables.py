@@ -1,6 +1,6 @@
 """Tables on what a run was made of: its images, what was left out, its settings, and its hashes."""
 
-from optimize.pages.page import count
+from edge_runtime.pages.page import count
 from train.report.audit_summary import AuditSummary
 from train.report.contents import Report
 from train.report.table import Table

@@ -1,6 +1,6 @@
 """Tables on how many labels it takes, from what `train compare` found."""
 
-from optimize.pages.page import count, number
+from edge_runtime.pages.page import count, number
 from train.evidence.comparison import Comparison
 from train.evidence.comparison_view import best_arm, needed_or_more, seeds, signed
 from train.figures.resamples import MACRO_F1, Estimate

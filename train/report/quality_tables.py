@@ -1,6 +1,6 @@
 """Tables on how good the network is: the criteria, its classes, its slices, and what errors cost."""
 
-from optimize.pages.page import count, number, share, span
+from edge_runtime.pages.page import count, number, share, span
 from train.evidence.criteria import Finding
 from train.evidence.evaluation import Evaluation
 from train.evidence.slices import BLURRED

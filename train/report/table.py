@@ -7,7 +7,7 @@ Owns the form and how a figure is written in a cell. What the tables say is the 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from optimize.pages.page import number, share
+from edge_runtime.pages.page import number, share
 from train.figures.intervals import Figure
 
 _SHARES = ("defect recall", "false positives", "calibration error")

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from edge_runtime.pages import charts
+from edge_runtime.pages.charts import Axis, Line, Panel
+from edge_runtime.pages.page import jpeg
 from optimize.bounds import Trials
-from optimize.pages import charts
-from optimize.pages.charts import Axis, Line, Panel
-from optimize.pages.page import jpeg
 from train.evidence.comparison_view import chart
 from train.evidence.evaluation import Evaluation
 from train.evidence.frontier_chart import frontier_chart

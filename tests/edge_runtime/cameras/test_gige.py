@@ -1,5 +1,7 @@
 """GigE Vision against Aravis's fake camera: frames, losses, a camera unplugged and plugged in again."""
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -188,3 +190,16 @@ def test_gige_runs_in_a_process_of_its_own(fake: FakeGigeCamera) -> None:
     with closing(open_camera(f"gige:{fake.serial}")) as camera:
         assert isinstance(camera, CaptureCamera)
         assert len(take(camera, 3)) == 3
+
+
+def test_a_camera_whose_last_client_was_killed_sends_to_the_next(fake: FakeGigeCamera) -> None:
+    with closing(open_camera(f"gige:{fake.serial}")) as camera:
+        assert isinstance(camera, CaptureCamera)
+        assert take(camera, 5)
+        assert camera.pid is not None
+        os.kill(camera.pid, signal.SIGKILL)
+        while not camera.state.restarts:
+            camera.read(0.1)
+        # With its address of before it would give nothing, until it is found silent after 8 s.
+        assert len(take(camera, 5)) == 5
+        assert camera.state.restarts == 1

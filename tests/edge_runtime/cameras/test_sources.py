@@ -26,6 +26,11 @@ def spec(scheme: str, target: str, **parameters: float | str) -> SourceSpec:
         ),
         ("dir:/data/parts", spec("dir", "/data/parts")),
         ("dir:~/what?/x?watch=1", spec("dir", "~/what?/x", watch=True)),
+        ("recording:/data/run", spec("recording", "/data/run")),
+        (
+            "recording:run?speed=0.5&loop=1",
+            spec("recording", "run", speed=0.5, loop=True),
+        ),
         ("opencv:0", spec("opencv", "0")),
         ("opencv:0?process=0", spec("opencv", "0", process=False)),
         (
@@ -48,7 +53,7 @@ def test_every_form_is_understood(text: str, expected: SourceSpec) -> None:
     [
         (
             "usb:123",
-            "unknown scheme 'usb': expected simulated:GENERATION, dir:PATH, opencv:INDEX",
+            "unknown scheme 'usb': expected simulated:GENERATION, dir:PATH, recording:FOLDER",
         ),
         ("", "names nothing: expected simulated:GENERATION"),
         ("dir:", "names nothing"),
@@ -64,6 +69,7 @@ def test_every_form_is_understood(text: str, expected: SourceSpec) -> None:
         ("simulated:gen3?defects=1.5", "has defects=1.5: expected a share from 0 to 1"),
         ("simulated:gen3?defects", "has defects=: expected a share"),
         ("dir:/x?watch=yes", "has watch=yes: expected 0 or 1"),
+        ("recording:run?speed=-1", "has speed=-1: expected a factor up to 1000, 0 for unpaced"),
         ("opencv:front", "opencv:front names no device: expected an index, as opencv:0"),
     ],
 )

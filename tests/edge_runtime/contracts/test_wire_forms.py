@@ -12,7 +12,9 @@ from edge_runtime.contracts.drift import DriftLevel, DriftReport, MeasureReferen
 from edge_runtime.contracts.frame import Frame
 from edge_runtime.contracts.health import Health, Latency
 from edge_runtime.contracts.manifest import DecisionRule, InputSpec, ModelSpec, Thresholds
+from edge_runtime.contracts.recording import ImageForm, RecordedFrame, RecordingHeader
 from edge_runtime.contracts.retrain import RetrainRequest, RetrainState, RuleStanding
+from edge_runtime.contracts.sample import Claim, DriftThen, KeptFrame, Reason, Sample
 from edge_runtime.contracts.schemas import schemas
 from edge_runtime.contracts.verdict import (
     DeliveryNote,
@@ -95,6 +97,7 @@ DRIFT = DriftReport(
             "38% of parts outside the usual range",
         ),
     ),
+    effects={"brightness": 0.1, "colour": -2.2},
 )
 RETRAIN = RetrainState(
     boot_id=VERDICT.boot_id,
@@ -126,6 +129,38 @@ RETRAIN = RetrainState(
         RuleStanding(rule="calendar", words="switched off", standing="off", since=None),
     ),
 )
+RECORDING = RecordingHeader(
+    source="rtsp://***@camera/stream", is_simulated=False, began_at=VERDICT.captured_at
+)
+RECORDED = RecordedFrame(
+    part_id=VERDICT.part_id,
+    captured_at=VERDICT.captured_at,
+    arrived_s=12.04,
+    image=ImageForm.PIXELS,
+    file="00000302.png",
+    sha256="c" * 64,
+)
+SAMPLE = Sample(
+    name="000000001042-0b7c1f62",
+    kept_at=VERDICT.captured_at,
+    claims=(Claim(reason=Reason.RANDOM), Claim(reason=Reason.NEAR_THRESHOLD, kind="micro_crack")),
+    lot=0.003,
+    generation="gen3",
+    drift=DriftThen(level=DriftLevel.ALARM, moved=("colour",)),
+    look="",
+    frames=(
+        KeptFrame(
+            file="000000001042-0b7c1f62-0.jpg",
+            sha256="c" * 64,
+            bytes=18_342,
+            as_it_came=True,
+            label="micro_crack",
+            rejection=None,
+            statistics={"brightness": 96.5, "colour": 131.0},
+        ),
+    ),
+    verdict=Verdict.model_validate(VERDICT.model_dump(exclude={"delivery"}, by_alias=True)),
+)
 MODEL = ModelSpec(
     labels=("no_defect", "micro_crack"),
     input=InputSpec(),
@@ -141,6 +176,9 @@ MODEL = ModelSpec(
         ("health", HEALTH),
         ("drift", DRIFT),
         ("retrain", RETRAIN),
+        ("recording", RECORDING),
+        ("recorded-frame", RECORDED),
+        ("sample", SAMPLE),
         ("model-spec", MODEL),
     ],
 )
@@ -216,6 +254,21 @@ def test_a_drift_reference_must_be_consistent(change: dict[str, object], words: 
     MeasureReference.model_validate(sound)
     with pytest.raises(ValidationError, match=words):
         MeasureReference.model_validate({**sound, **change})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"file": None}, "a file exactly when it has an image"),
+        ({"sha256": None}, "a file and its sha256 come together"),
+        ({"reason": "gone"}, "a reason is given exactly for an unreadable frame"),
+        ({"file": "../../etc/passwd"}, "should match pattern"),
+        ({"arrived_s": -1.0}, "greater than or equal to 0"),
+    ],
+)
+def test_a_recorded_frame_must_be_consistent(change: dict[str, object], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        RecordedFrame.model_validate({**RECORDED.model_dump(), **change})
 
 
 def test_a_frame_checks_its_time_and_pixels() -> None:

@@ -135,3 +135,16 @@ def test_a_small_reference_tolerates_more() -> None:
     small = Monitor(make_reference(images=40), parts_per_day=DAY)
     watch(small, parts(8000, shifts={"sharpness": 0.6}))
     assert "sharpness" not in {moved.statistic for moved in small.moved()}
+
+
+def test_effects_are_told_of_all_that_is_watched_once_a_block_is_full(monitor: Monitor) -> None:
+    watch(monitor, parts(63))
+    assert monitor.effects() == {}
+    watch(monitor, parts(2000, first=63, shifts={"colour": -2}))
+    effects = monitor.effects()
+    reference = make_reference()
+    assert list(effects) == [each.name for each in (*reference.measures, *reference.shares)]
+    assert effects["colour"] == pytest.approx(-2, abs=0.1)
+    assert {each.statistic: each.effect for each in monitor.moved()} == {
+        "colour": effects["colour"]
+    }

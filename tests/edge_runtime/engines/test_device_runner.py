@@ -1,7 +1,7 @@
 """The choreography of buffers, streams and graphs, on host memory as unkind as a device may be."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -11,29 +11,45 @@ from hypothesis import strategies as st
 from edge_runtime.engines.device_memory.base import Event
 from edge_runtime.engines.device_memory.catalogue import open_memory
 from edge_runtime.engines.device_memory.host import HostMemory
-from edge_runtime.engines.device_runner import DeviceRunner, Enqueue, cut, graph_sizes
+from edge_runtime.engines.device_runner import DeviceRunner, Enqueue, Prepare, cut, graph_sizes
 from edge_runtime.errors import EngineError
 from tests.cuda_kernel import CLASSES, answer, load_kernel
 
 FRAME = 12
+WIDTHS = (CLASSES, 1)
+"""Of the two answers: the kernel's own, and the sum of it."""
 
 
-def stand_in(memory: HostMemory) -> Callable[[int, int, int], Enqueue]:
+def stand_in(memory: HostMemory) -> Prepare:
     """Prepares stand-in execution contexts, which compute when their stream comes to it."""
 
-    def prepare(size: int, frames: int, logits: int) -> Enqueue:
+    def prepare(size: int, frames: int, answers: Sequence[int]) -> Enqueue:
         def compute() -> None:
             seen = memory.view(frames, size * FRAME).reshape(size, FRAME)
-            memory.view(logits, size * CLASSES * 4)[:] = answer(seen).reshape(-1).view(np.uint8)
+            for rows, address in zip(both(seen), answers, strict=True):
+                memory.view(address, rows.nbytes)[:] = rows.reshape(-1).view(np.uint8)
 
         return lambda stream: memory.enqueue(stream, compute)
 
     return prepare
 
 
+def both(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What the stand-in answers to frames (N, FRAME)."""
+    rows = answer(frames)
+    return rows, rows.sum(axis=1, keepdims=True)
+
+
+def assert_answered(device: DeviceRunner, frames: np.ndarray) -> None:
+    """Every frame by its own bytes, in both answers."""
+    expected = both(frames.reshape(len(frames), FRAME))
+    for seen, right in zip(device.run(frames), expected, strict=True):
+        np.testing.assert_array_equal(seen, right)
+
+
 def runner(ahead: random.Random | None = None, chunk: int = 4) -> DeviceRunner:
     memory = HostMemory(ahead)
-    return DeviceRunner(memory, stand_in(memory), frame_bytes=FRAME, classes=CLASSES, chunk=chunk)
+    return DeviceRunner(memory, stand_in(memory), frame_bytes=FRAME, widths=WIDTHS, chunk=chunk)
 
 
 def batch(frames: int, seed: int = 0) -> np.ndarray:
@@ -51,7 +67,7 @@ def test_every_frame_is_answered_by_its_own_bytes_whatever_the_device_does_first
     device = runner(None if seed is None else random.Random(seed), chunk)
     for turn, size in enumerate(sizes):
         frames = batch(size, turn)
-        np.testing.assert_array_equal(device.run(frames), answer(frames.reshape(size, FRAME)))
+        assert_answered(device, frames)
     device.close()
 
 
@@ -74,10 +90,10 @@ class _Forgetful(HostMemory):
 
 def test_a_computation_that_does_not_wait_for_its_frames_is_seen() -> None:
     memory = _Forgetful()
-    device = DeviceRunner(memory, stand_in(memory), frame_bytes=FRAME, classes=CLASSES, chunk=4)
+    device = DeviceRunner(memory, stand_in(memory), frame_bytes=FRAME, widths=WIDTHS, chunk=4)
     frames = batch(4)
     with pytest.raises(AssertionError):
-        np.testing.assert_array_equal(device.run(frames), answer(frames.reshape(4, FRAME)))
+        assert_answered(device, frames)
 
 
 def test_a_slot_filled_before_its_chunk_is_done_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,11 +101,11 @@ def test_a_slot_filled_before_its_chunk_is_done_is_seen(monkeypatch: pytest.Monk
     frames = batch(12)
     device = runner(chunk=4)
     # As many slots as chunks in flight is right, one slot for two in flight is not.
-    np.testing.assert_array_equal(device.run(frames), answer(frames.reshape(12, FRAME)))
+    assert_answered(device, frames)
     device._slots *= 2
     monkeypatch.setattr("edge_runtime.engines.device_runner._SLOTS", 2)
     with pytest.raises(AssertionError):
-        np.testing.assert_array_equal(device.run(frames), answer(frames.reshape(12, FRAME)))
+        assert_answered(device, frames)
 
 
 def test_every_graph_is_captured_at_the_start_and_none_later() -> None:
@@ -97,11 +113,11 @@ def test_every_graph_is_captured_at_the_start_and_none_later() -> None:
     memory = HostMemory()
     make = stand_in(memory)
 
-    def prepare(size: int, frames: int, logits: int) -> Enqueue:
+    def prepare(size: int, frames: int, answers: Sequence[int]) -> Enqueue:
         prepared.append(size)
-        return make(size, frames, logits)
+        return make(size, frames, answers)
 
-    device = DeviceRunner(memory, prepare, frame_bytes=FRAME, classes=CLASSES, chunk=6)
+    device = DeviceRunner(memory, prepare, frame_bytes=FRAME, widths=WIDTHS, chunk=6)
     assert prepared == [1, 2, 4, 6] * 2
     device.run(batch(17))
     assert len(prepared) == 8
@@ -137,7 +153,7 @@ def test_while_one_chunk_computes_the_next_is_uploaded() -> None:
             return event
 
     memory = _Telling()
-    device = DeviceRunner(memory, stand_in(memory), frame_bytes=FRAME, classes=CLASSES, chunk=4)
+    device = DeviceRunner(memory, stand_in(memory), frame_bytes=FRAME, widths=WIDTHS, chunk=4)
     told.clear()
     device.run(batch(12))
     assert told == [
@@ -165,11 +181,11 @@ def test_a_batch_is_cut_into_whole_chunks_and_a_padded_rest() -> None:
 def test_a_context_that_cannot_be_prepared_leaves_no_memory_open() -> None:
     memory = HostMemory()
 
-    def refuse(_size: int, _frames: int, _logits: int) -> Enqueue:
+    def refuse(_size: int, _frames: int, _answers: Sequence[int]) -> Enqueue:
         raise EngineError("no context")
 
     with pytest.raises(EngineError, match="no context"):
-        DeviceRunner(memory, refuse, frame_bytes=FRAME, classes=CLASSES)
+        DeviceRunner(memory, refuse, frame_bytes=FRAME, widths=WIDTHS)
     with pytest.raises(EngineError, match="closed"), memory.current():
         pass
 
@@ -177,7 +193,7 @@ def test_a_context_that_cannot_be_prepared_leaves_no_memory_open() -> None:
 def test_after_a_failed_batch_the_next_one_is_right() -> None:
     memory = HostMemory()
     fail = [False]
-    device = DeviceRunner(memory, stand_in(memory), frame_bytes=FRAME, classes=CLASSES, chunk=4)
+    device = DeviceRunner(memory, stand_in(memory), frame_bytes=FRAME, widths=WIDTHS, chunk=4)
     whole = device._send
 
     def send(*arguments: object) -> None:
@@ -191,7 +207,7 @@ def test_after_a_failed_batch_the_next_one_is_right() -> None:
         device.run(batch(12, 1))
     fail[0] = False
     frames = batch(12, 2)
-    np.testing.assert_array_equal(device.run(frames), answer(frames.reshape(12, FRAME)))
+    assert_answered(device, frames)
 
 
 def test_pageable_memory_and_copies_out_of_bounds_are_refused() -> None:
@@ -214,11 +230,11 @@ def test_on_a_gpu_every_frame_is_answered_by_its_own_bytes(name: str) -> None:
     with memory.current():
         launch = load_kernel()
 
-    def prepare(size: int, frames: int, logits: int) -> Enqueue:
-        return lambda stream: launch(stream, frames, logits, size, frame)
+    def prepare(size: int, frames: int, answers: Sequence[int]) -> Enqueue:
+        return lambda stream: launch(stream, frames, answers[0], size, frame)
 
-    device = DeviceRunner(memory, prepare, frame_bytes=frame, classes=CLASSES, chunk=8)
+    device = DeviceRunner(memory, prepare, frame_bytes=frame, widths=(CLASSES,), chunk=8)
     for seed, size in enumerate([1, 3, 8, 9, 32, 64, 50, 7, 64] * 20):
         frames = np.random.default_rng(seed).integers(0, 256, (size, 96, 96, 3), np.uint8)
-        np.testing.assert_allclose(device.run(frames), answer(frames), rtol=1e-6)
+        np.testing.assert_allclose(device.run(frames)[0], answer(frames), rtol=1e-6)
     device.close()

@@ -70,3 +70,14 @@ def test_after_the_last_frame_the_source_owes_nothing_more() -> None:
     assert progress.stalled_s(3.0) == 2.0, "the frame that was taken in is still owed"
     progress.frames_answered(1, 3.0)
     assert progress.stalled_s(1000.0) == 0
+
+
+def test_an_engine_that_does_not_answer_is_a_stall_though_parts_are_answered_without_it() -> None:
+    progress = Progress(0.0)
+    progress.frame_taken(1.0)
+    progress.engine_asked(1.0)
+    progress.frames_answered(1, 5.0)
+    progress.source_answered(5.0)
+    assert progress.stalled_s(5.0) == 4.0
+    progress.engine_answered()
+    assert progress.stalled_s(5.0) == 0.0

@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from edge_runtime import __version__
+from edge_runtime.contracts.drift import DriftLevel, DriftReport
 from edge_runtime.contracts.health import Health
 from edge_runtime.contracts.verdict import Outcome
 from edge_runtime.errors import ServiceError
@@ -40,6 +41,22 @@ class PlayedStation:
 
     def stages(self) -> Mapping[str, Distribution]:
         return {"infer": self.stopwatch.read()}
+
+    def drift(self) -> DriftReport:
+        return DriftReport(
+            boot_id="b",
+            site="plant",
+            line="L07",
+            station="S3",
+            at=datetime.now(UTC),
+            bundle="seam/1",
+            level=DriftLevel.WARNING,
+            since=None,
+            summary="-",
+            parts=640,
+            moved=(),
+            effects={"colour": -0.75, "class:micro_crack": 0.125},
+        )
 
     def health(self) -> Health:
         return Health(
@@ -136,6 +153,14 @@ def test_prometheus_own_parser_reads_what_is_scraped(station: PlayedStation) -> 
     assert build.labels["version"] == __version__
     (about,) = families["edge_inspect_station_info"]
     assert about.labels["bundle"] == 'seam/"1"'
+    (level,) = families["edge_inspect_drift_level"]
+    (watched,) = families["edge_inspect_drift_parts"]
+    assert (level.value, watched.name, watched.value) == (1, "edge_inspect_drift_parts_total", 640)
+    effects = families["edge_inspect_drift_effect"]
+    assert {sample.labels["statistic"]: sample.value for sample in effects} == {
+        "colour": -0.75,
+        "class:micro_crack": 0.125,
+    }
     (problem,) = families["edge_inspect_problem"]
     (ready,) = families["edge_inspect_ready"]
     assert (problem.value, ready.value) == (1, 1)

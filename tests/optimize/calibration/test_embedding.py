@@ -4,38 +4,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
-from onnx import helper
 
 from edge_runtime.contracts.manifest import ModelSpec
-from optimize.calibration.embedding import embed, features_tensor
+from optimize.calibration.embedding import embed
 from optimize.data.dataset import open_dataset
-from optimize.errors import CalibrationError, ModelError
+from optimize.errors import CalibrationError
 from optimize.graph import FloatModel
 from tests.optimize.tiny_network import LABELS
 
 MakeFolder = Callable[..., Path]
-
-
-def test_features_are_what_the_last_gemm_reads(proto: onnx.ModelProto) -> None:
-    assert features_tensor(proto) == "features"
-
-
-def test_a_scaling_behind_the_gemm_is_passed_over(proto: onnx.ModelProto) -> None:
-    (gemm,) = [node for node in proto.graph.node if node.op_type == "Gemm"]
-    gemm.output[0] = "raw"
-    proto.graph.node.append(helper.make_node("Mul", ["raw", "scale"], ["logits"], "scaled"))
-    assert features_tensor(proto) == "features"
-
-
-def test_a_model_without_a_gemm_is_refused(proto: onnx.ModelProto) -> None:
-    kept = [node for node in proto.graph.node if node.op_type != "Gemm"]
-    kept[-1].output[0] = "logits"
-    del proto.graph.node[:]
-    proto.graph.node.extend(kept)
-    with pytest.raises(ModelError, match="ends in no Gemm"):
-        features_tensor(proto)
 
 
 def test_images_of_a_class_lie_beside_each_other(

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from jinja2 import UndefinedError
 
-from optimize.pages import page
-from optimize.pages.page import Pages
+from edge_runtime.pages import page
+from edge_runtime.pages.page import Pages
 
 HOSTILE = '<script>alert("x")</script>'
 
 
-PAGES = Pages("optimize.pages")
+PAGES = Pages("edge_runtime.pages")
 
 
 @pytest.fixture

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from edge_runtime.likeness import LIMIT, correlations, distances, hashes, thumbnail
 from tests.train.data.pictures import copies, seam
-from train.data.likeness import LIMIT, alike_pairs, correlations, distances, hashes, thumbnail
+from train.data.near_copies import alike_pairs
 
 SEAMS = [seam(number) for number in range(40)]
 

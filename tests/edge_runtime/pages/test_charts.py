@@ -7,8 +7,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from optimize.pages import charts
-from optimize.pages.charts import Axis, Estimate, Line, Panel
+from edge_runtime.pages import charts
+from edge_runtime.pages.charts import Axis, Estimate, Line, Panel
 
 HOSTILE = "<b>$x^{</b>"
 

@@ -22,7 +22,7 @@ class Pages:
 
     def __init__(self, package: str) -> None:
         self._templates = Environment(
-            loader=ChoiceLoader([PackageLoader(package), PackageLoader("optimize.pages")]),
+            loader=ChoiceLoader([PackageLoader(package), PackageLoader("edge_runtime.pages")]),
             autoescape=select_autoescape(disabled_extensions=("md",), default=True),
             undefined=StrictUndefined,
             trim_blocks=True,

@@ -1,0 +1,1 @@
+"""The course of a station's drift over weeks, on its disk: kept beside the journal, and no record."""

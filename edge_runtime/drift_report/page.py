@@ -1,0 +1,191 @@
+"""The drift report as one HTML page: its charts, and its pictures. The words stand in `drift.html`.
+
+Needs the extra `report`.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from edge_runtime.contracts.drift import Moved
+from edge_runtime.contracts.verdict import Outcome
+from edge_runtime.decoding import Undecodable, decode
+from edge_runtime.drift import words
+from edge_runtime.drift.levels import MEASURE_SIZES
+from edge_runtime.drift.monitor import CLASS
+from edge_runtime.drift_history.period import Period
+from edge_runtime.drift_history.records import Picture
+from edge_runtime.drift_report import advice
+from edge_runtime.drift_report.contents import Contents, Course, sentence
+from edge_runtime.drift_report.time_axis import time_axis
+from edge_runtime.pages import charts
+from edge_runtime.pages.charts import Axis, Line, Panel
+from edge_runtime.pages.page import Pages, jpeg
+
+_PAGES = Pages("edge_runtime.drift_report")
+_SIDE = 192
+_GAP = 3.0
+"""Steps without a part from which on a line is broken."""
+
+
+def render(contents: Contents) -> str:
+    """The page as text."""
+    report = contents.report
+    return _PAGES.render(
+        "drift.html",
+        title=f"Drift at {report.line}-{report.station}",
+        contents=contents,
+        report=report,
+        sentence=sentence(report),
+        cause=advice.cause(report.moved),
+        steps=advice.what_to_do(report.level, contents.first_moved),
+        overview=_overview(contents),
+        verdicts=_verdicts(contents),
+        courses=[
+            (
+                _title(course),
+                _course(contents, course),
+                "As in training." if course.moved is None else f"Now {course.moved.words}.",
+            )
+            for course in contents.courses
+        ],
+        training=[
+            (each.caption, address) for each in contents.training if (address := _shown(each))
+        ],
+        recent=[
+            (f"{each.at:%H:%M}, {each.caption}", address)
+            for each in contents.recent
+            if (address := _shown(each))
+        ],
+        named=named,
+    )
+
+
+def named(statistic: str) -> str:
+    """A statistic as it is called in a sentence."""
+    return statistic.replace(CLASS, "class ").replace("_", " ")
+
+
+def _shown(picture: Picture) -> str | None:
+    try:
+        return jpeg(decode(picture.image), _SIDE)
+    except Undecodable:
+        return None
+
+
+def _title(course: Course) -> str:
+    name = named(course.measure.name)
+    return f"{name[:1].upper()}{name[1:]}"
+
+
+def _overview(contents: Contents) -> str:
+    """All image statistics at once, as far from training as they are."""
+    drawn = [
+        _line(
+            contents,
+            named(course.measure.name),
+            lambda each, name=course.measure.name: (
+                abs(each.effects[name])  # type: ignore[misc]
+                if name in each.effects
+                else None
+            ),
+        )
+        for course in contents.courses
+    ]
+    if not drawn:
+        return ""
+    panel = Panel(
+        drawn=drawn,
+        y=Axis(label="standard deviations"),
+        title="Shift of each image statistic, up or down",
+        limits={"alarm": MEASURE_SIZES.alarm, "warning": MEASURE_SIZES.warning},
+    )
+    return charts.panels("overview", [panel], _axis(contents), shaded=_since(contents))
+
+
+def _verdicts(contents: Contents) -> str:
+    drawn = [
+        _line(
+            contents,
+            outcome.value.replace("_", " "),
+            lambda each, outcome=outcome: each.outcomes.get(outcome, 0) / each.parts,  # type: ignore[misc]
+        )
+        for outcome in (Outcome.DEFECT, Outcome.REVIEW, Outcome.NOT_INSPECTED)
+    ]
+    panel = Panel(
+        drawn=drawn, y=Axis(label="of parts", percent=True), title="How parts are answered"
+    )
+    return charts.panels("verdicts", [panel], _axis(contents), shaded=_since(contents))
+
+
+def _course(contents: Contents, course: Course) -> str:
+    """The mean over time beside where the training's frames lie; for what moved also how many do not."""
+    measure = course.measure
+    unit = words.in_unit(measure.name, measure.mean)[1]
+
+    def value(scale: float) -> float:
+        return words.in_unit(measure.name, scale)[0]
+
+    ends = sorted((value(measure.low), value(measure.high)))
+    first, last = _axis(contents).limits or (0.0, 0.0)
+    training = Line(
+        name="training: the mean, and where 95% of frames lie",
+        x=(first, last),
+        y=(value(measure.mean),) * 2,
+        band=((ends[0],) * 2, (ends[1],) * 2),
+        marked=False,
+    )
+    line = _line(
+        contents,
+        "this station",
+        lambda each: (
+            value(each.measures[measure.name].mean) if measure.name in each.measures else None
+        ),
+    )
+    rows = [Panel(drawn=[line, training], y=Axis(label=unit), title="Mean of the frames")]
+    if course.moved is not None:
+        outside = _line(
+            contents,
+            "this station",
+            lambda each: (
+                each.measures[measure.name].affected if measure.name in each.measures else None
+            ),
+        )
+        rows.append(
+            Panel(
+                drawn=[outside],
+                y=Axis(label="of frames", percent=True),
+                title="Frames outside of where 95% of the training's lie",
+            )
+        )
+    shaded = None if course.moved is None else _from(contents, course.moved)
+    return charts.panels(f"course-{measure.name}", rows, _axis(contents), shaded=shaded)
+
+
+def _line(contents: Contents, name: str, value: Callable[[Period], float | None]) -> Line:
+    """One value of each period, at its middle; broken where no part came."""
+    x: list[float] = []
+    y: list[float] = []
+    for each in contents.periods:
+        found = value(each)
+        at = (each.began.timestamp() + each.ended.timestamp()) / 2
+        if x and at - x[-1] > _GAP * contents.step.total_seconds():
+            x.append((x[-1] + at) / 2)
+            y.append(float("nan"))
+        x.append(at)
+        y.append(float("nan") if found is None else found)
+    return Line(name=name, x=x, y=y, marked=len(x) <= 2)
+
+
+def _axis(contents: Contents) -> Axis:
+    return time_axis(contents.periods[0].began, contents.periods[-1].ended)
+
+
+def _since(contents: Contents) -> dict[str, tuple[float, float]] | None:
+    moved: Sequence[Moved] = contents.first_moved
+    return _from(contents, moved[0]) if moved else None
+
+
+def _from(contents: Contents, moved: Moved) -> dict[str, tuple[float, float]]:
+    begin: datetime = max(moved.since, contents.periods[0].began)
+    end = contents.periods[-1].ended
+    return {f"moved since {moved.since:%Y-%m-%d %H:%M}": (begin.timestamp(), end.timestamp())}

@@ -1,0 +1,1 @@
+"""The page to label in, and its twin for Label Studio."""
