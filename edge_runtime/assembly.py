@@ -21,9 +21,12 @@ from edge_runtime.contracts.station_id import StationId
 from edge_runtime.drift.log import DriftLog
 from edge_runtime.drift.monitor import Monitor
 from edge_runtime.drift_history.recorder import HistoryRecorder, Watched
+from edge_runtime.drift_history.store import NAME as HISTORY
+from edge_runtime.drift_history.store import copied_history
 from edge_runtime.engines.base import InferenceEngine
 from edge_runtime.engines.catalogue import open_engine, target
 from edge_runtime.engines.recovering import RecoveringEngine
+from edge_runtime.errors import StateError
 from edge_runtime.health import HealthLog
 from edge_runtime.identity import Identity
 from edge_runtime.inspection import Answered, Inspector, Observer
@@ -252,6 +255,10 @@ def _attachments(
         content=reference if DRIFT in bundle.manifest.files else None,
         reason="the bundle has no drift reference",
     )
+    try:
+        yield Attachment(name=HISTORY, content=copied_history(config.state_dir))
+    except StateError as exc:
+        yield Attachment(name=HISTORY, content=None, reason=str(exc))
 
 
 def _open_history(

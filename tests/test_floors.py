@@ -37,7 +37,10 @@ ON_A_GPU = (
     "edge_runtime.engines.tensorrt,edge_runtime.engines.device_memory.cuda_python,"
     "edge_runtime.engines.device_memory.pycuda"
 )
-FOR_PAGES = "edge_runtime.pages.page,edge_runtime.pages.charts"
+FOR_PAGES = (
+    "edge_runtime.pages.page,edge_runtime.pages.charts,"
+    "edge_runtime.drift_report.page,edge_runtime.drift_report.time_axis"
+)
 
 
 @pytest.mark.parametrize(

@@ -136,24 +136,24 @@ class HistoryStore:
                 raise
 
 
+def copied_history(folder: Path) -> bytes:
+    """The history's file as it is now, its station running or not: what `NAME` is to hold elsewhere.
+
+    Raises StateError where there is none.
+    """
+    with _reading(folder / NAME) as database:
+        copy = bytearray(database.serialize())
+    copy[18:20] = b"\1\1"  # no write-ahead log: a single file, to be read from any medium
+    return bytes(copy)
+
+
 def read_history(folder: Path, since: datetime | None = None) -> History:
     """The history in a state folder, its station running or not; `since` leaves out what came before.
 
     Raises StateError where there is none, or none that can be read.
     """
-    path = folder / NAME
-    if not path.exists():
-        raise StateError(
-            f"{path} is not there: give the state folder of a station that watches drift (drift_watch) "
-            "and has answered parts for a minute"
-        )
     from_stamp = 0 if since is None else _stamp(since)
-    with (
-        _explained(path, "read"),
-        closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database,
-    ):
-        _refuse_newer(path, database)
-        database.execute("BEGIN")
+    with _reading(folder / NAME) as database:
         periods, lost_periods = _parsed(
             database.execute(
                 "SELECT at, body FROM hour WHERE at >= ?1 UNION ALL "
@@ -182,6 +182,23 @@ def read_history(folder: Path, since: datetime | None = None) -> History:
         ),
         unreadable=lost_periods + lost_standings,
     )
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """The file at one moment."""
+    if not path.exists():
+        raise StateError(
+            f"{path} is not there: give the state folder of a station that watches drift (drift_watch) "
+            "and has answered parts for a minute"
+        )
+    with (
+        _explained(path, "read"),
+        closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database,
+    ):
+        _refuse_newer(path, database)
+        database.execute("BEGIN")
+        yield database
 
 
 def _parsed(

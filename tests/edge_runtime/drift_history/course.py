@@ -77,6 +77,7 @@ def answered(part: Part, number: int = 1, *, bundle: str = BUNDLE) -> Answered:
         decided_at=part.at,
         decided=0.0,
         statistics=part.statistics,
+        features=None,
         timings_ms=Timings(wait=0, preprocess=0, infer=0),
     )
     return Answered(verdict=verdict, views=(judgement,))

@@ -15,7 +15,7 @@ import pytest
 from edge_runtime.contracts.drift import DriftLevel
 from edge_runtime.drift_history import store as store_module
 from edge_runtime.drift_history.records import Role
-from edge_runtime.drift_history.store import NAME, HistoryStore, read_history
+from edge_runtime.drift_history.store import NAME, HistoryStore, copied_history, read_history
 from edge_runtime.errors import StateError
 from tests.edge_runtime.drift.line import START, parts
 from tests.edge_runtime.drift_history.course import reference, spread, write_history
@@ -40,6 +40,17 @@ def test_what_is_written_is_read_at_once_and_the_reader_locks_nobody_out(tmp_pat
         ]
         assert history.unreadable == 0
     assert read_history(tmp_path).periods == history.periods
+
+
+def test_a_copy_of_a_running_stations_history_is_one_file_to_be_read_anywhere(
+    tmp_path: Path,
+) -> None:
+    with closing(write_history(tmp_path / "state", parts(300))) as store:
+        (tmp_path / "pack").mkdir()
+        (tmp_path / "pack" / NAME).write_bytes(copied_history(tmp_path / "state"))
+        store.begin("next/1", None, [])
+    assert len(read_history(tmp_path / "pack").periods) == 5
+    assert [file.name for file in (tmp_path / "pack").iterdir()] == [NAME]
 
 
 def test_what_came_before_a_moment_is_left_out(tmp_path: Path) -> None:
