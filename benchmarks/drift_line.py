@@ -6,7 +6,7 @@ variation (torch, heat, ageing lamps) is in it. A stream is drawn from a pool by
 replacement: the four parts of a module are alike and stay together.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,22 +14,31 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.drift_changes import Change
 from edge_runtime import policy
 from edge_runtime.bundle import open_bundle
 from edge_runtime.contracts.drift import DriftReference
 from edge_runtime.contracts.frame import Frame, Pixels
-from edge_runtime.drift.monitor import CLASS, NOT_INSPECTED, REVIEW, SCORE, Monitor, Part
+from edge_runtime.contracts.manifest import ModelSpec
+from edge_runtime.drift.monitor import (
+    CERTAINTY,
+    CLASS,
+    NOT_INSPECTED,
+    REVIEW,
+    SCORE,
+    Monitor,
+    Part,
+)
 from edge_runtime.drift.statistics import measure
 from edge_runtime.drift.window import BLOCK
 from edge_runtime.engines.catalogue import open_engine
-from edge_runtime.inspection import Inspector, gate
+from edge_runtime.inspection import Inspector, Judgement, gate
 from edge_runtime.quality import Admitted, admit
 from edge_runtime.simulation.line import SimulatedLine
 from edge_runtime.simulation.seam import CROPS_PER_MODULE
-from optimize.builder.drift_reference import reference
+from optimize.builder.drift_reference import FEWEST, reference
 
 Floats = npt.NDArray[np.float64]
-Change = Callable[[np.random.Generator, Pixels], Pixels]
 
 MODULE_S = 16.0
 """A module of four parts every 16 s passes the station."""
@@ -86,22 +95,24 @@ def record(
                 for start in range(0, len(frames), _BATCH)
                 for each in inspector.judge(frames[start : start + _BATCH])
             ]
-            parts = tuple(
-                Part(
-                    at=START,
-                    statistics=each.statistics,
-                    outcome=each.decision.outcome,
-                    label=each.decision.label,
-                    score=policy.defect_score(each.decision.scores, model)
-                    if each.decision.scores
-                    else None,
-                )
-                for each in judged
-            )
+            parts = tuple(part_of(each, model) for each in judged)
             bad = [line.fate(index).true_label != "no_defect" for index in indices]
             defective = np.array(bad).reshape(-1, CROPS_PER_MODULE).any(axis=1)
             pools.append(Pool(parts=parts, defective=defective))
     return pools
+
+
+def part_of(judged: Judgement, model: ModelSpec) -> Part:
+    """What the daemon tells the monitor of a part."""
+    decision = judged.decision
+    return Part(
+        at=START,
+        statistics=judged.statistics,
+        outcome=decision.outcome,
+        label=decision.label,
+        score=policy.defect_score(decision.scores, model) if decision.scores else None,
+        certain=decision.scores[decision.label] if decision.label is not None else None,
+    )
 
 
 def together(pools: Sequence[Pool]) -> Pool:
@@ -123,7 +134,11 @@ def reference_of(pools: Sequence[Pool]) -> DriftReference:
         SCORE: np.array([parts[n].score or 0.0 for n in seen]),
     }
     for label in labels:
-        shares[f"{CLASS}{label}"] = np.array([float(parts[n].label == label) for n in seen])
+        own = np.array([parts[n].label == label for n in seen])
+        shares[f"{CLASS}{label}"] = own.astype(float)
+        if own.sum() >= FEWEST:
+            certain = np.array([parts[n].certain or 0.0 for n in seen])
+            shares[f"{CERTAINTY}{label}"] = np.where(own, certain, np.nan)
     rows = np.array([parts[n].statistics.row() for n in seen])  # type: ignore[union-attr]
     groups = [str(n // CROPS_PER_MODULE) for n in seen]
     return reference("simulated gen3", rows, groups, shares, line_mix=True)

@@ -2,8 +2,9 @@
 
 Streams of the simulated Gen-3 line (`drift_line`): 4,096 parts as in the reference, then a change that
 stays. Changes are made to the pixels that the gate admits, before they are measured and judged by the
-shipped bundle; the doubled defect rate draws more of the modules that have one. Against two others in
-the same run, on the same streams:
+shipped bundle; the doubled defect rate draws more of the modules that have one. Two changes are made to
+the measures instead: brightness or colour that moves evenly over a week, and measures that scatter more
+about the same mean. Against two others in the same run, on the same streams:
 
 - a two-sample Kolmogorov-Smirnov test (scipy) of the last 1,024 parts against the reference's own
   parts, every 64 parts (every 512 while its threshold is set), for each measure and score;
@@ -19,15 +20,14 @@ import os
 import statistics
 from collections.abc import Callable, Sequence
 
-import cv2
 import numpy as np
 from river.drift import ADWIN
 from scipy.stats import ks_2samp
 
+from benchmarks.drift_changes import CHANGES
 from benchmarks.drift_false_alarms import REFERENCE_DAYS, RUN_DAYS, around
 from benchmarks.drift_line import (
     PARTS_PER_DAY,
-    Change,
     Drawn,
     Floats,
     Pool,
@@ -38,74 +38,19 @@ from benchmarks.drift_line import (
 )
 from benchmarks.setting import setting, write_result
 from edge_runtime.contracts.drift import DriftLevel, DriftReference
-from edge_runtime.contracts.frame import Pixels
 from edge_runtime.drift.monitor import SCORE, Monitor, watched
-from edge_runtime.drift.statistics import kelvin
 from edge_runtime.drift.window import BLOCK
 
 QUIET, MOST = 64, 160
 """Blocks before a change, and after it until a detector is given up."""
+SLOW_DEVIATIONS, WEEK = 1.5, round(7 * PARTS_PER_DAY / BLOCK)
+"""A measure's mean moves by so much, evenly over a week of blocks."""
+SCATTER = 1.5
+"""Times the deviation of every measure, its mean staying where it was."""
 KS_BLOCKS = 16
 KS_GRID = 10.0 ** -np.arange(3, 61, 3)
 ADWIN_GRID = 10.0 ** -np.arange(2, 41, 2)
 
-
-def colour(kelvins: float) -> Change:
-    """Gains on red and blue that move the mean colour's temperature by so much."""
-
-    def change(_rng: np.random.Generator, pixels: Pixels) -> Pixels:
-        mean = pixels.reshape(-1, 3).mean(axis=0)
-        wanted, low, high = kelvin(*mean) + kelvins, -0.5, 0.5
-        for _ in range(30):
-            tilt = (low + high) / 2
-            if kelvin(mean[0] * (1 - tilt), mean[1], mean[2] * (1 + tilt)) < wanted:
-                low = tilt
-            else:
-                high = tilt
-        return _clipped(pixels * np.array([1 - tilt, 1, 1 + tilt]))
-
-    return change
-
-
-def highlights(factor: float) -> Change:
-    """So many times as many saturated pixels: the next brightest ones are saturated."""
-
-    def change(_rng: np.random.Generator, pixels: Pixels) -> Pixels:
-        grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-        share = min(1.0, factor * float((grey >= 250).mean()))
-        changed = pixels.copy()
-        changed[grey >= np.quantile(grey, 1 - share)] = 255
-        return changed
-
-    return change
-
-
-def blur(sigma: float) -> Change:
-    """A lens out of focus."""
-    return lambda _rng, pixels: np.asarray(cv2.GaussianBlur(pixels, (0, 0), sigma), np.uint8)
-
-
-def noise(counts: float) -> Change:
-    """A sensor with more gain."""
-    return lambda rng, pixels: _clipped(pixels + rng.normal(0, counts, pixels.shape))
-
-
-def exposure(gain: float) -> Change:
-    """More or less light."""
-    return lambda _rng, pixels: _clipped(pixels * gain)
-
-
-def _clipped(values: Floats) -> Pixels:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
-
-
-CHANGES: dict[str, Change] = {
-    **{f"colour {k:+d} K": colour(k) for k in (300, -300, 600, -600, 1200, -1200)},
-    **{f"highlights x{f:g}": highlights(f) for f in (1.5, 2, 3)},
-    **{f"blur sigma {s:g} px": blur(s) for s in (0.5, 0.8, 1.2)},
-    **{f"noise +{c:g} grey levels": noise(c) for c in (3, 6)},
-    **{f"exposure x{g:g}": exposure(g) for g in (0.9, 0.8, 1.1, 1.25)},
-}
 
 Block = tuple[Floats, Floats]
 Detector = Callable[[Sequence[Block]], int | None]
@@ -153,6 +98,26 @@ def adwin(delta: float, blocks: Sequence[Block]) -> list[int]:
         if changed:
             found.append(number)
     return found
+
+
+def slow(reference: DriftReference, measure: str, sign: float) -> Callable[[Block, int], Block]:
+    """What becomes of a block so many blocks after the change began, as a mean moves over a week."""
+    column = [entry.name for entry in reference.measures].index(measure)
+    size = sign * SLOW_DEVIATIONS * reference.measures[column].deviation
+
+    def change(block: Block, number: int) -> Block:
+        values, shares = block
+        offset = np.zeros(values.shape[1])
+        offset[column] = size * min(1.0, number / WEEK)
+        return values + offset, shares
+
+    return change
+
+
+def scattered(reference: DriftReference) -> Callable[[Block, int], Block]:
+    """The same for measures that scatter more."""
+    means = np.array([measure.mean for measure in reference.measures])
+    return lambda block, _number: (means + SCATTER * (block[0] - means), block[1])
 
 
 def quiet_streams(
@@ -244,8 +209,16 @@ def main() -> None:
     days = np.arange(0, REFERENCE_DAYS, 3)
     plain = Drawn(together(record(808, days, arguments.modules)), monitor)
     rows: dict[str, object] = {}
-    for name, change in [("nothing (control)", None), ("defect rate x2", None), *CHANGES.items()]:
+    on_measures = {
+        "brightness -1.5 deviations in a week": slow(reference, "brightness", -1),
+        "colour +1.5 deviations in a week": slow(reference, "colour", 1),
+        "scatter x1.5": scattered(reference),
+    }
+    unchanged = [(name, None) for name in ("nothing (control)", "defect rate x2", *on_measures)]
+    for name, change in [*unchanged, *CHANGES.items()]:
         changed = plain
+        altered = on_measures.get(name, lambda block, _number: block)
+        most = WEEK if name.endswith("in a week") else MOST
         if change is not None:
             changed = Drawn(together(record(808, days, arguments.modules, change)), monitor)
         delays: dict[str, list[int | None]] = {key: [] for key in detectors}
@@ -253,7 +226,9 @@ def main() -> None:
         for _ in range(arguments.repeats):
             defects = 2.0 if name.startswith("defect") else 1.0
             stream = [plain.block(rng) for _ in range(QUIET)]
-            stream += [changed.block(rng, defects=defects) for _ in range(MOST)]
+            stream += [
+                altered(changed.block(rng, defects=defects), number) for number in range(most)
+            ]
             for key, detector in detectors.items():
                 hit = detector(stream)
                 if hit is not None and hit < QUIET:

@@ -4,6 +4,7 @@ Owns the order in which things are opened and that what was opened is closed aga
 does is the business of `edge_runtime.station`.
 """
 
+import hashlib
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
@@ -15,11 +16,11 @@ from edge_runtime.cameras.drop_folder import DropFolder
 from edge_runtime.cameras.sources import parse_source
 from edge_runtime.capture.camera import open_camera
 from edge_runtime.config import StationConfig
-from edge_runtime.contracts.drift import DriftReport
+from edge_runtime.contracts.drift import DriftReference, DriftReport
 from edge_runtime.contracts.manifest import Variant
 from edge_runtime.contracts.station_id import StationId
+from edge_runtime.drift.evidence_file import EvidenceFile
 from edge_runtime.drift.log import DriftLog
-from edge_runtime.drift.monitor import Monitor
 from edge_runtime.drift_history.recorder import HistoryRecorder, Watched
 from edge_runtime.drift_history.store import NAME as HISTORY
 from edge_runtime.drift_history.store import copied_history
@@ -31,6 +32,8 @@ from edge_runtime.health import HealthLog
 from edge_runtime.identity import Identity
 from edge_runtime.inspection import Answered, Inspector, Observer
 from edge_runtime.journal.journal import Journal, Retention
+from edge_runtime.labels.book import LabelBook
+from edge_runtime.labels.intake import LabelIntake
 from edge_runtime.mes.credentials import read_credentials
 from edge_runtime.mes.links import open_mirror, open_publisher
 from edge_runtime.mes.topics import Topics
@@ -116,6 +119,21 @@ def open_station(
             product_id=config.product_id,
             external_recipe_id=config.external_recipe_id,
         )
+        labels = None
+        if config.labels_accept:
+            book = resources.enter_context(closing(LabelBook(config.state_dir)))
+            labels = LabelIntake(
+                book,
+                journal,
+                publisher,
+                topics,
+                model=model,
+                model_sha256=identity.model_sha256,
+                days=config.labels_days,
+            )
+            publisher.listen(topics.label, labels.hear)
+            resources.callback(labels.stop)
+            labels.start()
         health = HealthLog(
             boot_id=identity.boot_id,
             site=config.site,
@@ -124,7 +142,7 @@ def open_station(
             engine=engine.name,
             batch_wait_s=config.max_wait_ms / 1000,
         )
-        drift = _open_drift(config, bundle, identity)
+        drift = _open_drift(config, bundle, identity, labels)
         observers: list[Observer] = [_PutAway(camera)] if isinstance(camera, DropFolder) else []
         if config.drift_watch:
             history = _open_history(config, bundle, drift, health)
@@ -184,22 +202,34 @@ def _open_engine(config: StationConfig, bundle: Bundle, variant: Variant) -> Inf
     return engine
 
 
-def _open_drift(config: StationConfig, bundle: Bundle, identity: Identity) -> DriftLog:
+def _open_drift(
+    config: StationConfig, bundle: Bundle, identity: Identity, labels: LabelIntake | None
+) -> DriftLog:
     reference = bundle.drift_reference() if config.drift_watch else None
     if not config.drift_watch:
         instead = "switched off (drift_watch = false)"
     else:
         instead = f"bundle {bundle.title} has no drift reference: build it again with --validation"
+    monitor, evidence = None, None
+    if reference is not None:
+        evidence = EvidenceFile(config.state_dir, learnt_with=_learnt_with(reference, identity))
+        monitor = evidence.monitor(reference, parts_per_day=config.drift_parts_per_day)
     return DriftLog(
         boot_id=identity.boot_id,
         site=identity.site,
         station=identity.station,
         bundle=bundle.title,
-        monitor=None
-        if reference is None
-        else Monitor(reference, parts_per_day=config.drift_parts_per_day),
+        monitor=monitor,
         instead=instead,
+        evidence=evidence,
+        measured=labels.measured if labels is not None else lambda: None,
     )
+
+
+def _learnt_with(reference: DriftReference, identity: Identity) -> str:
+    """What evidence must not outlive: the model, what is expected of it, the configuration."""
+    expected = hashlib.sha256(reference.to_json().encode()).hexdigest()
+    return f"{identity.model_sha256} {expected} {identity.config_sha256}"
 
 
 def _open_retraining(

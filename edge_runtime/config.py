@@ -113,6 +113,10 @@ class StationConfig(BaseModel):
     """Whether frames and verdicts are watched for drift, where the bundle says what to expect."""
     drift_parts_per_day: Annotated[int, Field(ge=1, le=100_000_000)] = 86_400
     """Parts a day at most: sets how much evidence a change needs, so that false alarms stay rare."""
+    labels_accept: bool = False
+    """Whether labels that come back on `.../label` are kept, and figures measured from them."""
+    labels_days: Annotated[int, Field(ge=1, le=365)] = 30
+    """Over how many days of parts these figures are measured."""
     retrain_watch: bool = True
     """Whether the rules below are kept and requests published; a station never retrains by itself."""
     retrain_warning_hours: Annotated[float, Field(ge=0, le=8_760)] = 24.0

@@ -85,6 +85,16 @@ def decide(probabilities: npt.NDArray[np.float32], model: ModelSpec) -> Decision
     )
 
 
+def answers(model: ModelSpec) -> tuple[tuple[Outcome, str], ...]:
+    """Every outcome and class that `decide` can answer with."""
+    good = model.decision.ok_labels
+    bad = tuple(label for label in model.labels if label not in good) or model.labels
+    return (
+        *((Outcome.OK, label) for label in good),
+        *((outcome, label) for outcome in (Outcome.REVIEW, Outcome.DEFECT) for label in bad),
+    )
+
+
 def not_inspected(reason: str) -> Decision:
     """The answer for a part that could not be seen."""
     return Decision(outcome=Outcome.NOT_INSPECTED, label=None, scores={}, reason=reason)

@@ -151,6 +151,7 @@ class Station:
         if self._mirror is not None:
             self._mirror.stop(timeout_s=_AWAY_S)
         final = self._publish_states()
+        self._drift.save(at_once=True)
         if unanswered := final.frames - sum(final.verdicts.values()):
             _LOG.error("%d frames were taken in and could not be answered", unanswered)
         self._publisher.stop(timeout_s=5.0)
@@ -398,6 +399,7 @@ class Station:
         )
         self._publisher.set_state(self._topics.journal, published.to_json().encode())
         self._publisher.set_state(self._topics.drift, self._drift.snapshot().to_json().encode())
+        self._drift.save()
         return health
 
 
@@ -409,4 +411,5 @@ def _part(judged: Judgement, model: ModelSpec) -> Part:
         outcome=decision.outcome,
         label=decision.label,
         score=policy.defect_score(decision.scores, model) if decision.scores else None,
+        certain=decision.scores[decision.label] if decision.label is not None else None,
     )

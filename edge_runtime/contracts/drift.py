@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from edge_runtime.contracts.base import Contract, Name, UtcTime
+from edge_runtime.contracts.performance import AnswerReference, Estimated, Measured
 
 REFERENCE_SCHEMA: Literal["edge-inspect/drift-reference/1"] = "edge-inspect/drift-reference/1"
 REPORT_SCHEMA: Literal["edge-inspect/drift/1"] = "edge-inspect/drift/1"
@@ -53,7 +54,8 @@ class ShareReference(Contract):
     """A share of the reference images, or the mean of a score between 0 and 1."""
 
     name: str
-    """`not_inspected`, `review`, `defect_score`, or `class:LABEL` for a share of decided classes."""
+    """`not_inspected`, `review`, `defect_score`, `class:LABEL` for a share of decided classes, or
+    `certainty:LABEL` for the mean probability of that class where it was decided for."""
     mean: Share
     effective_images: Annotated[float, Field(gt=0)]
 
@@ -72,6 +74,8 @@ class DriftReference(Contract):
     classes, of review and their scores say nothing of the line and are not watched."""
     measures: Annotated[tuple[MeasureReference, ...], Field(min_length=1)]
     shares: tuple[ShareReference, ...]
+    answers: AnswerReference | None = None
+    """What the present figures are estimated from; null in bundles from before there was any."""
 
     @model_validator(mode="after")
     def _named_once(self) -> Self:
@@ -112,6 +116,8 @@ class Moved(Contract):
     """Distance of the distributions in standard deviations of the reference; null likewise."""
     affected: Share | None
     """Share of recent parts outside of where 95 % of the reference lies; null likewise."""
+    camera: int | None = None
+    """Which of the station's cameras it is about, from 0; null for the station as a whole."""
     words: str
     """The same as a sentence."""
 
@@ -132,9 +138,14 @@ class DriftReport(Contract):
     summary: str
     """What a person should read, in one line."""
     parts: Annotated[int, Field(ge=0)]
-    """Parts watched since the start of the daemon; evidence does not survive a restart."""
+    """Parts watched, earlier runs with the same bundle and configuration included; a kill loses what
+    was not written down yet, some hundred parts at most."""
     moved: tuple[Moved, ...]
     """The statistic with the largest effect for its limit first."""
+    estimated: Estimated | None = None
+    """The present figures without labels; null where nothing is known to estimate them from."""
+    measured: Measured | None = None
+    """The figures from labels that came back; null where the station takes none."""
     effects: Mapping[str, float] = {}
     """Of every statistic that is watched, moved or not; as in `Moved`, over the most recent parts. Empty
     before the first block of parts is full."""

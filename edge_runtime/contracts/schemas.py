@@ -8,6 +8,7 @@ from edge_runtime.contracts.base import Contract
 from edge_runtime.contracts.drift import DriftReference, DriftReport
 from edge_runtime.contracts.health import Health
 from edge_runtime.contracts.journal import JournalHead
+from edge_runtime.contracts.label import Label, LabelAnswer
 from edge_runtime.contracts.manifest import BundleManifest, ModelSpec
 from edge_runtime.contracts.recording import RecordedFrame, RecordingHeader
 from edge_runtime.contracts.replay import ReplayAnswer, ReplayRequest
@@ -25,6 +26,8 @@ PUBLISHED: dict[str, type[Contract]] = {
     "evidence": EvidencePack,
     "replay-request": ReplayRequest,
     "replay-answer": ReplayAnswer,
+    "label": Label,
+    "label-answer": LabelAnswer,
     "recording": RecordingHeader,
     "recorded-frame": RecordedFrame,
     "sample": Sample,

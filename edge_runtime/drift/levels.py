@@ -5,9 +5,9 @@ moves down when the effect is well below the size. Why the sizes are what they a
 docs/production-plan.md. Values in, values out.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from edge_runtime.contracts.drift import DriftLevel
 
@@ -32,6 +32,8 @@ class Sizes:
 MEASURE_SIZES = Sizes(tolerated=0.25, warning=0.5, alarm=1.0, least_blocks=2)
 SHARE_SIZES = Sizes(tolerated=0.06, warning=0.16, alarm=0.24, least_blocks=16)
 SCORE_SIZES = Sizes(tolerated=0.08, warning=0.2, alarm=0.35, least_blocks=16)
+CERTAINTY_SIZES = Sizes(tolerated=0.12, warning=0.3, alarm=0.5, least_blocks=64)
+"""Of a class that few parts are of, chance moves the mean more."""
 
 
 @dataclass(slots=True)
@@ -55,6 +57,19 @@ class Standing:
             self.level = up
         elif _ORDER.index(down) < _ORDER.index(self.level):
             self.level = down
+
+    def state(self) -> tuple[float, ...]:
+        """The same as numbers: level, rising, since (unix time, seconds, 0 for none), blocks."""
+        since = 0.0 if self.since is None else self.since.timestamp()
+        return float(_ORDER.index(self.level)), float(self.rising), since, float(self.blocks)
+
+    def resume(self, state: Sequence[float]) -> None:
+        """Stand where these numbers say; raises ValueError where they say nothing."""
+        level, rising, since, blocks = state
+        if level not in range(1, len(_ORDER)) or blocks < 0:
+            raise ValueError(f"no standing: {level:g}, {blocks:g} blocks")
+        self.level, self.rising, self.blocks = _ORDER[int(level)], bool(rising), int(blocks)
+        self.since = datetime.fromtimestamp(since, UTC) if since else None
 
     def _earned(self, reach: float, part: float) -> DriftLevel:
         if reach >= part * self.sizes.alarm:

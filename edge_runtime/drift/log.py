@@ -1,20 +1,25 @@
 """The station's drift state: the monitor behind a lock, and the `DriftReport` it adds up to.
 
-Written by the thread that records, read by whoever publishes. Without a reference it watches nothing and
-says so.
+Written by the thread that records, read by whoever publishes; `save` is the business of one thread,
+which may wait for the disk. Without a reference it watches nothing and says so.
 """
 
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 from edge_runtime.contracts.drift import DriftLevel, DriftReport
+from edge_runtime.contracts.performance import Measured
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.drift import words
+from edge_runtime.drift.evidence_file import EvidenceFile
 from edge_runtime.drift.monitor import Monitor, Part
+from edge_runtime.drift.window import BLOCK
 
 _LOG = logging.getLogger(__name__)
+SAVED_EVERY = 4 * BLOCK
+"""Parts; so many and those of one interval between two states are lost at most when it is killed."""
 
 
 class DriftLog:
@@ -29,6 +34,8 @@ class DriftLog:
         bundle: str,
         monitor: Monitor | None,
         instead: str = "",
+        evidence: EvidenceFile | None = None,
+        measured: Callable[[], Measured | None] = lambda: None,
     ) -> None:
         self._about = {
             "boot_id": boot_id,
@@ -39,8 +46,13 @@ class DriftLog:
         }
         self._monitor = monitor
         self._instead = instead
+        self._evidence = evidence
+        self._measured = measured
         self._lock = threading.Lock()
-        self._level = DriftLevel.OK
+        self._estimating = threading.Lock()
+        """Apart, so that a part that was decided waits for no estimate."""
+        self._level = DriftLevel.OK if monitor is None else monitor.level
+        self._saved = 0 if monitor is None else monitor.parts
 
     @property
     def watching(self) -> bool:
@@ -65,12 +77,34 @@ class DriftLog:
             return self._report(DriftLevel.NOT_MONITORED, f"not monitored: {self._instead}")
         with self._lock:
             level, moved, parts = self._monitor.level, self._monitor.moved(), self._monitor.parts
-            effects = self._monitor.effects()
+            effects, answered = self._monitor.effects(), self._monitor.answered()
+        estimated = None
+        if answered is not None:
+            with self._estimating:
+                estimated = self._monitor.estimate(answered)
         since = min((each.since for each in moved), default=None)
         report = self._report(level, words.summary(moved, since))
         return report.model_copy(
-            update={"since": since, "parts": parts, "moved": moved, "effects": effects}
+            update={
+                "since": since,
+                "parts": parts,
+                "moved": moved,
+                "effects": effects,
+                "estimated": estimated,
+            }
         )
+
+    def save(self, *, at_once: bool = False) -> None:
+        """Write down what was learnt, so that a restart goes on from it: every SAVED_EVERY parts, or
+        whatever is new `at_once`."""
+        if self._monitor is None or self._evidence is None:
+            return
+        with self._lock:
+            if self._monitor.parts - self._saved < (1 if at_once else SAVED_EVERY):
+                return
+            self._saved = self._monitor.parts
+            state = {name: array.copy() for name, array in self._monitor.state().items()}
+        self._evidence.write(state)
 
     def _report(self, level: DriftLevel, summary: str) -> DriftReport:
         return DriftReport(
@@ -81,4 +115,5 @@ class DriftLog:
             summary=summary,
             parts=0,
             moved=(),
+            measured=self._measured(),
         )

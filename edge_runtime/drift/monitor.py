@@ -9,9 +9,10 @@ done once per block of parts.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,23 +24,29 @@ from edge_runtime.contracts.drift import (
     Moved,
     ShareReference,
 )
+from edge_runtime.contracts.performance import Estimated
 from edge_runtime.contracts.verdict import Outcome
 from edge_runtime.drift import effects, words
+from edge_runtime.drift.estimate import Answered, Estimator, doubt
 from edge_runtime.drift.levels import (
+    CERTAINTY_SIZES,
     MEASURE_SIZES,
     SCORE_SIZES,
     SHARE_SIZES,
+    Sizes,
     Standing,
     highest,
     widened,
 )
 from edge_runtime.drift.sequential import Evidence, Scatter, mean_steps, share_steps
+from edge_runtime.drift.state import State, named, number, portion, take_over
 from edge_runtime.drift.statistics import MEASURES, FrameStatistics
 from edge_runtime.drift.window import BLOCK, BLOCKS, Window
 
 Floats = npt.NDArray[np.float64]
 
 NOT_INSPECTED, REVIEW, SCORE, CLASS = "not_inspected", "review", "defect_score", "class:"
+CERTAINTY = "certainty:"
 """Names of shares in a reference."""
 DAYS_BETWEEN_FALSE_DETECTIONS = 365.0
 """All tests of a station together; a false detection becomes an alarm only if it is large as well."""
@@ -61,15 +68,33 @@ class Part:
     label: str | None
     score: float | None
     """Defect score, 0..1; None where nothing was inspected."""
+    certain: float | None = None
+    """Probability of `label`, 0..1; None where nothing was inspected or nobody noted it."""
+    cameras: tuple[int, ...] = (0,)
+    """Of which camera each view is, in the order of `measured`."""
+
+    @property
+    def measured(self) -> tuple[FrameStatistics, ...]:
+        """Of all views that could be seen."""
+        return () if self.statistics is None else (self.statistics,)
 
 
 class Monitor:
     """Watches one station against a reference; used by one thread at a time.
 
-    `parts_per_day` turns days between false detections into blocks; an upper estimate is safe.
+    `parts_per_day` turns days between false detections into blocks; an upper estimate is safe. Of
+    several `cameras` each is measured by itself as well. All tests of a station share one allowance of
+    false detections: `tests` is their number where they are not all of this monitor.
     """
 
-    def __init__(self, reference: DriftReference, *, parts_per_day: float) -> None:
+    def __init__(
+        self,
+        reference: DriftReference,
+        *,
+        parts_per_day: float,
+        cameras: int = 1,
+        tests: int | None = None,
+    ) -> None:
         self.parts = 0
         """Watched so far."""
         self._measures = reference.measures
@@ -79,25 +104,41 @@ class Monitor:
         count = len(self._measures) + len(self._shares)
         steps = max(1.0, DAYS_BETWEEN_FALSE_DETECTIONS * parts_per_day / BLOCK)
         # Each statistic has two tests, and their rates of false detections add up.
-        self._evidence = Evidence(count, math.log(2 * count * steps))
-        self._onsets = np.full((2, count), None, object)
+        tests = tests or count + (cameras * len(self._measures) if cameras > 1 else 0)
+        self._evidence = Evidence(count, math.log(2 * tests * steps))
+        self._onsets = np.zeros((2, count))
+        """Unix time, seconds, at which the evidence last started anew."""
         self._standings = [
             Standing(sizes) for sizes in (*self._measured.sizes, *self._counted.sizes)
         ]
         self._window = Window.over(self._measures, len(self._shares))
+        # Selected images have another mix of truths behind each answer than the line.
+        known = reference.answers if reference.line_mix else None
+        self._estimator = Estimator(known) if known is not None else None
         self._block: list[Part] = []
+        alone = reference.model_copy(update={"shares": (), "answers": None})
+        self._by_camera = tuple(
+            Monitor(alone, parts_per_day=parts_per_day, tests=tests)
+            for _ in range(cameras if cameras > 1 else 0)
+        )
 
     @property
     def level(self) -> DriftLevel:
         """The gravest level of any statistic."""
-        return highest(standing.level for standing in self._standings)
+        own = [standing.level for standing in self._standings]
+        return highest([*own, *(camera.level for camera in self._by_camera)])
 
     def observe(self, part: Part) -> None:
         """Take in one part, in the order of the line."""
         self.parts += 1
+        if self._by_camera:
+            for camera, view in zip(part.cameras, part.measured, strict=False):
+                self._by_camera[camera].observe(replace(part, statistics=view, cameras=(0,)))
         self._block.append(part)
         if len(self._block) == BLOCK:
             self.take_block(self._block[0].at, *self.numbers(self._block))
+            if self._estimator is not None:
+                self._estimator.take_block(_answers(self._block))
             self._block.clear()
 
     def numbers(self, block: Sequence[Part]) -> tuple[Floats, Floats]:
@@ -108,7 +149,17 @@ class Monitor:
         return values, self._counted.values(block)
 
     def moved(self) -> tuple[Moved, ...]:
-        """What has moved, the gravest first and then the largest for its size."""
+        """What has moved, the gravest first and then the largest for its size; cameras after the station
+        as a whole, which leaves to them what they tell more closely."""
+        cameras = [
+            moved.model_copy(update={"camera": number, "words": f"camera {number}: {moved.words}"})
+            for number, camera in enumerate(self._by_camera)
+            for moved in camera.moved()
+        ]
+        closer = {moved.statistic for moved in cameras}
+        return (*(each for each in self._moved() if each.statistic not in closer), *cameras)
+
+    def _moved(self) -> tuple[Moved, ...]:
         indices = [i for i, s in enumerate(self._standings) if s.level is not DriftLevel.OK]
         indices.sort(
             key=lambda i: (
@@ -117,6 +168,24 @@ class Monitor:
             )
         )
         return tuple(self._describe(index) for index in indices)
+
+    def answered(self) -> Answered | None:
+        """What `estimate` works on; None where nothing can be estimated."""
+        if self._estimator is None:
+            return None
+        shifts = [self._window.shift(index, BLOCKS) for index in range(len(self._measures))]
+        name, furthest = max(
+            zip((m.name for m in self._measures), shifts, strict=True),
+            key=lambda each: abs(each[1]),
+        )
+        return self._estimator.answered(doubt(name, furthest))
+
+    def estimate(self, answered: Answered) -> Estimated | None:
+        """How well the station does, as far as that can be told without a label; None of too few parts.
+
+        Takes milliseconds, and may run beside all else that the monitor does.
+        """
+        return None if self._estimator is None else self._estimator.estimate(answered)
 
     def effects(self) -> dict[str, float]:
         """Signed effect of every statistic over the most recent parts; empty before the first block."""
@@ -127,7 +196,44 @@ class Monitor:
 
     def state_bytes(self) -> int:
         """Bytes of numbers held for all statistics; Python's own overhead is not in it."""
-        return self._window.state_bytes() + self._evidence.log.nbytes + self._evidence.steps.nbytes
+        return sum(array.nbytes for array in self.state().values())
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """All that was learnt, but for the parts of a block that is not full: arrays by name.
+
+        They are the monitor's own: copy or write them before the next part.
+        """
+        arrays = {
+            "parts": np.array(self.parts - len(self._block)),
+            "onsets": self._onsets,
+            "standings": np.array([standing.state() for standing in self._standings]),
+            **named("window", self._window.state()),
+            **named("evidence", self._evidence.state()),
+            **named("scatter", self._measured.scatter.state()),
+        }
+        if self._estimator is not None:
+            arrays |= named("answers", self._estimator.state())
+        for place, camera in enumerate(self._by_camera):
+            arrays |= named(f"camera{place}", camera.state())
+        return arrays
+
+    def resume(self, state: State) -> None:
+        """Go on from what another monitor of the same reference has learnt.
+
+        Raises ValueError where the state is of another form; this monitor is then of no use.
+        """
+        self.parts = number(state, "parts")
+        standings = np.array([standing.state() for standing in self._standings])
+        take_over({"onsets": self._onsets, "standings": standings}, state)
+        for standing, row in zip(self._standings, standings.tolist(), strict=True):
+            standing.resume(row)
+        self._window.resume(portion("window", state))
+        self._evidence.resume(portion("evidence", state))
+        self._measured.scatter.resume(portion("scatter", state))
+        if self._estimator is not None:
+            self._estimator.resume(portion("answers", state))
+        for place, camera in enumerate(self._by_camera):
+            camera.resume(portion(f"camera{place}", state))
 
     # --- once per block -----------------------------------------------------------------------------
 
@@ -138,7 +244,7 @@ class Monitor:
         self._evidence.add(
             np.hstack((self._measured.steps(standardised), self._counted.steps(shares)))
         )
-        self._onsets[self._evidence.steps == 1] = began
+        self._onsets[self._evidence.steps == 1] = began.timestamp()
         detected = self._evidence.detected()
         for index, standing in enumerate(self._standings):
             if standing.level is not DriftLevel.OK or detected[:, index].any():
@@ -147,7 +253,8 @@ class Monitor:
     def _judge(self, index: int, standing: Standing, detected: npt.NDArray[np.bool_]) -> None:
         if standing.level is DriftLevel.OK:
             side = int(self._evidence.log[:, index].argmax())
-            standing.rising, standing.since = side == 0, self._onsets[side, index]
+            standing.rising = side == 0
+            standing.since = datetime.fromtimestamp(self._onsets[side, index], UTC)
             standing.blocks = int(self._evidence.steps[side, index])
         else:
             side = 0 if standing.rising else 1
@@ -167,7 +274,7 @@ class Monitor:
             return self._window.shift(index, blocks)
         index -= len(self._measures)
         now, before = self._window.share(index, blocks), self._shares[index].mean
-        return float(effects.cohens_h(np.array(now), np.array(before)))
+        return 0.0 if now is None else float(effects.cohens_h(np.array(now), np.array(before)))
 
     # --- what is said -------------------------------------------------------------------------------
 
@@ -201,14 +308,15 @@ class Monitor:
 
     def _describe_share(self, index: int, share: ShareReference, blocks: int) -> Moved:
         standing = self._standings[index]
-        now = self._window.share(index - len(self._measures), blocks)
+        seen = self._window.share(index - len(self._measures), blocks)
+        now = share.mean if seen is None else seen
         return Moved(
             statistic=share.name,
             level=standing.level,
             since=_known(standing.since),
             reference=share.mean,
             now=now,
-            unit="score" if share.name == SCORE else "share of parts",
+            unit=_unit(share.name),
             effect=self._effect(index, blocks),
             psi=None,
             wasserstein=None,
@@ -234,7 +342,7 @@ class _Measured:
         self.sizes = [widened(MEASURE_SIZES, 1 / math.sqrt(images)) for images in known]
         self._tolerated = np.array([sizes.tolerated for sizes in self.sizes])
         self._sought = np.array([sizes.warning for sizes in self.sizes])
-        self._scatter = Scatter(np.maximum(1.0, reference.images / known) / BLOCK)
+        self.scatter = Scatter(np.maximum(1.0, reference.images / known) / BLOCK)
 
     def standardised(self, values: Floats) -> Floats:
         """Values (parts, measures) in standard deviations from the reference's mean, winsorised."""
@@ -246,10 +354,10 @@ class _Measured:
         if len(standardised) < _FEWEST_SEEN:
             return np.zeros((2, len(self.sizes)))
         means = standardised.mean(axis=0)
-        variance = self._scatter.variance * (BLOCK / len(standardised))
+        variance = self.scatter.variance * (BLOCK / len(standardised))
         steps = mean_steps(means, variance, self._tolerated, self._sought)
         # After the bet: an e-value may know only what came before its block.
-        self._scatter.add(means)
+        self.scatter.add(means)
         return steps
 
 
@@ -259,9 +367,10 @@ class _Counted:
     def __init__(self, shares: tuple[ShareReference, ...]) -> None:
         self._columns = {share.name: column for column, share in enumerate(shares)}
         self._expected = np.array([share.mean for share in shares])
+        self._otherwise = np.array([np.nan if _is_mean(share.name) else 0.0 for share in shares])
         self.sizes = [
             widened(
-                SCORE_SIZES if share.name == SCORE else SHARE_SIZES,
+                _sizes(share.name),
                 1 / math.sqrt(share.effective_images),
             )
             for share in shares
@@ -273,22 +382,47 @@ class _Counted:
         )
 
     def values(self, block: Sequence[Part]) -> Floats:
-        """(parts, shares): 1 or 0, or the score; where there is no score what was expected."""
+        """(parts, shares): 1 or 0, the score, or the certainty of the part's own class; else NaN."""
         columns = self._columns
-        values = np.zeros((len(block), len(columns)))
-        if (score := columns.get(SCORE)) is not None:
-            values[:, score] = [
-                self._expected[score] if part.score is None else part.score for part in block
-            ]
+        values = np.tile(self._otherwise, (len(block), 1))
         for row, part in enumerate(block):
-            for name in (part.outcome.value, f"{CLASS}{part.label}"):
-                if (column := columns.get(name)) is not None:
-                    values[row, column] = 1.0
+            for name, value in (
+                (part.outcome.value, 1.0),
+                (f"{CLASS}{part.label}", 1.0),
+                (f"{CERTAINTY}{part.label}", part.certain),
+                (SCORE, part.score),
+            ):
+                if value is not None and (column := columns.get(name)) is not None:
+                    values[row, column] = value
         return values
 
     def steps(self, values: Floats) -> Floats:
         """Log e-values (2, shares) of a block."""
         return share_steps(values, self._tolerated, self._sought)
+
+
+def _is_mean(name: str) -> bool:
+    """Whether a share is the mean of something that not every part has."""
+    return name == SCORE or name.startswith(CERTAINTY)
+
+
+def _sizes(name: str) -> Sizes:
+    if name.startswith(CERTAINTY):
+        return CERTAINTY_SIZES
+    return SCORE_SIZES if name == SCORE else SHARE_SIZES
+
+
+def _unit(name: str) -> str:
+    if name.startswith(CERTAINTY):
+        return "probability"
+    return "score" if name == SCORE else "share of parts"
+
+
+def _answers(block: Sequence[Part]) -> Iterator[tuple[Outcome, str, float]]:
+    """What the estimate counts of a block: the parts that were inspected."""
+    for part in block:
+        if part.label is not None and part.certain is not None:
+            yield part.outcome, part.label, part.certain
 
 
 def _known(moment: datetime | None) -> datetime:

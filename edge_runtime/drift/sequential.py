@@ -9,8 +9,12 @@ whose expectation is tolerated whatever came before; the steps for means take bl
 Values in, values out; no clock.
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
+
+from edge_runtime.drift.state import State, take_over
 
 Floats = npt.NDArray[np.float64]
 
@@ -48,6 +52,14 @@ class Evidence:
         self.log[:, index] = 0.0
         self.steps[:, index] = 0
 
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """The evidence so far, by name."""
+        return {"log": self.log, "steps": self.steps}
+
+    def resume(self, state: State) -> None:
+        """Go on from evidence about the same; raises ValueError where it is about other statistics."""
+        take_over(self.state(), state)
+
 
 class Scatter:
     """How much block means scatter, from successive differences: slow movement does not enter.
@@ -59,7 +71,7 @@ class Scatter:
     def __init__(self, floor: Floats) -> None:
         self._floor = floor
         self._variance = floor.copy()
-        self._last: Floats | None = None
+        self._last = np.full_like(floor, np.nan)
 
     @property
     def variance(self) -> Floats:
@@ -68,11 +80,19 @@ class Scatter:
 
     def add(self, means: Floats) -> None:
         """Take in a block's means (count,)."""
-        if self._last is not None:
+        if not np.isnan(self._last).any():
             squared = (means - self._last) ** 2 / 2
             limited = np.minimum(squared, _CLIPPED_AT * self.variance)
             self._variance += _FORGETTING * (limited - self._variance)
-        self._last = means
+        self._last[:] = means
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """The estimate so far, by name."""
+        return {"variance": self._variance, "last": self._last}
+
+    def resume(self, state: State) -> None:
+        """Go on from an estimate of the same; raises ValueError where it is of other statistics."""
+        take_over(self.state(), state)
 
 
 def mean_steps(shift: Floats, variance: Floats, tolerated: Floats, sought: Floats) -> Floats:
@@ -89,11 +109,14 @@ def mean_steps(shift: Floats, variance: Floats, tolerated: Floats, sought: Float
 def share_steps(values: Floats, tolerated: Floats, sought: Floats) -> Floats:
     """Log e-values (2, count) of a block of values (parts, count) between 0 and 1.
 
-    `tolerated` and `sought` are (2, count): the highest tolerated mean and a higher one, the lowest
-    tolerated mean and a lower one. A part's e-value is the bet 1 + b (x - tolerated), which for shares
-    is the likelihood ratio of the two, and for scores in between holds whatever their distribution.
+    NaN is no value and no evidence. `tolerated` and `sought` are (2, count): the highest tolerated mean
+    and a higher one, the lowest tolerated mean and a lower one. A part's e-value is the bet
+    1 + b (x - tolerated), which for shares is the likelihood ratio of the two, and for scores in between
+    holds whatever their distribution.
     """
     sought = np.maximum(sought, _SMALLEST_FACTOR * tolerated)
     span = tolerated * (1 - tolerated)
     bet = np.where(span > 0, (sought - tolerated) / np.where(span > 0, span, 1.0), 0.0)
-    return np.asarray(np.log1p(bet[:, None] * (values[None] - tolerated[:, None])).sum(axis=1))
+    return np.asarray(
+        np.nansum(np.log1p(bet[:, None] * (values[None] - tolerated[:, None])), axis=1)
+    )

@@ -1,11 +1,13 @@
 """The most recent parts of a station, by block: what effect sizes are taken over. O(1) memory."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.contracts.drift import MeasureReference
+from edge_runtime.drift.state import State, number, take_over
 
 Floats = npt.NDArray[np.float64]
 
@@ -32,7 +34,8 @@ class Window:
     outside: npt.NDArray[np.int64]
     counts: npt.NDArray[np.uint8]
     share_sums: Floats
-    parts: npt.NDArray[np.int64]
+    share_parts: npt.NDArray[np.int64]
+    """Of how many parts each share is."""
     blocks: int = 0
     """Written so far."""
 
@@ -49,19 +52,20 @@ class Window:
             outside=np.zeros((BLOCKS, len(measures)), np.int64),
             counts=np.zeros((BLOCKS, len(measures), bins), np.uint8),
             share_sums=np.zeros((BLOCKS, shares)),
-            parts=np.zeros(BLOCKS, np.int64),
+            share_parts=np.zeros((BLOCKS, shares), np.int64),
         )
 
     def write(self, values: Floats, standardised: Floats, shares: Floats) -> None:
-        """Take in a block: values and the same standardised (seen, measures), shares (parts, shares)."""
+        """Take in a block: values and the same standardised (seen, measures), shares (parts, shares),
+        NaN where a part has no say in one."""
         slot = self.blocks % BLOCKS
         self.blocks += 1
         self.sums[slot] = values.sum(axis=0)
         self.shifts[slot] = standardised.sum(axis=0)
         self.seen[slot] = len(values)
         self.outside[slot] = ((values < self.limits[0]) | (values > self.limits[1])).sum(axis=0)
-        self.share_sums[slot] = shares.sum(axis=0)
-        self.parts[slot] = len(shares)
+        self.share_sums[slot] = np.nansum(shares, axis=0)
+        self.share_parts[slot] = (~np.isnan(shares)).sum(axis=0)
         bins = self.counts.shape[2]
         for index, edges in enumerate(self.edges):
             places = np.searchsorted(edges[1:-1], values[:, index], side="right")
@@ -77,10 +81,11 @@ class Window:
         slots = self._last(blocks)
         return float(self.shifts[slots, index].sum() / max(1, self.seen[slots].sum()))
 
-    def share(self, index: int, blocks: int) -> float:
-        """A share over the last blocks."""
+    def share(self, index: int, blocks: int) -> float | None:
+        """A share over the last blocks; None where no part has a say in it."""
         slots = self._last(blocks)
-        return float(self.share_sums[slots, index].sum() / max(1, self.parts[slots].sum()))
+        parts = int(self.share_parts[slots, index].sum())
+        return float(self.share_sums[slots, index].sum() / parts) if parts else None
 
     def affected(self, index: int, blocks: int) -> float:
         """Share of the last blocks' parts outside of the reference's middle 95 %."""
@@ -92,17 +97,25 @@ class Window:
         bins = len(self.edges[index]) - 1
         return np.asarray(self.counts[self._last(blocks), index, :bins].sum(axis=0), np.float64)
 
-    def state_bytes(self) -> int:
-        """Bytes held."""
-        held = [array.nbytes for array in self.edges]
-        held += [
-            self.limits.nbytes,
-            self.sums.nbytes,
-            self.shifts.nbytes,
-            self.seen.nbytes,
-            self.outside.nbytes,
-        ]
-        return sum(held) + self.counts.nbytes + self.share_sums.nbytes + self.parts.nbytes
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """All that was written, by name."""
+        return {**self._written(), "blocks": np.array(self.blocks)}
+
+    def resume(self, state: State) -> None:
+        """Take over what another window over the same has; raises ValueError where it is of another."""
+        self.blocks = number(state, "blocks")
+        take_over(self._written(), state)
+
+    def _written(self) -> dict[str, npt.NDArray[Any]]:
+        return {
+            "sums": self.sums,
+            "shifts": self.shifts,
+            "seen": self.seen,
+            "outside": self.outside,
+            "counts": self.counts,
+            "share_sums": self.share_sums,
+            "share_parts": self.share_parts,
+        }
 
     def _last(self, blocks: int) -> npt.NDArray[np.int64]:
         number = min(blocks, BLOCKS, self.blocks)

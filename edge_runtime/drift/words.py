@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from edge_runtime.contracts.drift import Moved
+from edge_runtime.contracts.performance import Figures
 
 _GREY_LEVELS = "grey levels"
 _NAMES = {
@@ -41,8 +42,27 @@ def of_share(name: str, reference: float, now: float) -> str:
     """A shift of a share or of the mean score: `review: 8.1 % of parts, 2.0 % in training`."""
     if name == "defect_score":
         return f"the mean defect score is {now:.3f}, {reference:.3f} in training"
+    if name.startswith("certainty:"):
+        what = name.removeprefix("certainty:").replace("_", " ")
+        return f"the model is {_percent(now)} sure of {what}, {_percent(reference)} in training"
     what = name.removeprefix("class:").replace("_", " ")
     return f"{what}: {_percent(now)} of parts, {_percent(reference)} in training"
+
+
+def of_figures(how: str, found: Figures, unreliable: str | None) -> str:
+    """Figures as a sentence: `estimated: macro F1 0.96 (0.93 to 0.98), ...`."""
+    named = (
+        ("macro F1", found.macro_f1),
+        ("defect recall", found.defect_recall),
+        ("false positives", found.false_positive_rate),
+    )
+    said = [
+        f"{name} {each.value:.3f} ({each.low:.3f} to {each.high:.3f})"
+        for name, each in named
+        if each is not None
+    ]
+    doubt = f"; unreliable: {unreliable}" if unreliable else ""
+    return f"{how}: {', '.join(said) or 'nothing'}{doubt}"
 
 
 def summary(moved: Sequence[Moved], since: datetime | None) -> str:

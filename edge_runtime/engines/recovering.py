@@ -55,6 +55,8 @@ class RecoveringEngine:
         self._engine: InferenceEngine | None = opener()
         self._name = self._engine.name
         self._closed = False
+        self._refusal = "the engine is closed"
+        """Why there is none, while there is none."""
         self.reopened = 0
         """How often it was opened anew."""
 
@@ -77,11 +79,12 @@ class RecoveringEngine:
 
     def close(self) -> None:
         self._closed = True
+        self._refusal = "the engine is closed"
         self._release()
 
     def _ask(self, batch: npt.NDArray[np.uint8]) -> Inference:
         if self._engine is None:
-            raise EngineError("the engine is closed")
+            raise EngineError(self._refusal)
         try:
             answer = self._engine.infer(batch)
             return checked(answer.logits, answer.features, len(batch), self._spec)
@@ -89,7 +92,7 @@ class RecoveringEngine:
             self._count(exc)
             raise
         except Exception as exc:  # supervision edge: an engine is a vendor's code
-            said = EngineError(f"{type(exc).__name__}: {first_line(exc)}")
+            said = EngineError(_named(exc))
             self._count(said)
             raise said from exc
 
@@ -108,12 +111,10 @@ class RecoveringEngine:
         self._release()  # first, since an accelerator's memory may not hold two
         try:
             self._engine = self._opener()
-        except EdgeInspectError as exc:
-            raise EngineError(f"it could not be opened anew: {exc}") from exc
-        except Exception as exc:
-            raise EngineError(
-                f"it could not be opened anew: {type(exc).__name__}: {first_line(exc)}"
-            ) from exc
+        except Exception as exc:  # supervision edge: an engine is a vendor's code
+            said = str(exc) if isinstance(exc, EdgeInspectError) else _named(exc)
+            self._refusal = f"it could not be opened anew: {said}"
+            raise EngineError(self._refusal) from exc
         finally:
             self._not_before = time.monotonic() + self._pause_s
             self._pause_s = min(2 * self._pause_s, self._longest_pause_s)
@@ -126,3 +127,7 @@ class RecoveringEngine:
                 engine.close()
             except Exception:  # noqa: BLE001 - what fails while it is closed is gone as well
                 _LOG.warning("the engine failed while it was closed", exc_info=True)
+
+
+def _named(exc: BaseException) -> str:
+    return f"{type(exc).__name__}: {first_line(exc)}"

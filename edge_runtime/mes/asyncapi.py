@@ -1,7 +1,7 @@
 """The station's MQTT interface as an AsyncAPI 3.0 document: `python -m edge_runtime.mes.asyncapi FILE`.
 
 Generated from the topics and pointing to the contracts' schemas beside it, so that nothing is written
-twice. It describes the station: what it sends, and the one thing it receives.
+twice. It describes the station: what it sends, and the little that it receives.
 """
 
 import json
@@ -90,8 +90,21 @@ _CHANNELS: Final = (
         summary="Asks the station to send a range of verdicts again.",
         schema="replay-request",
     ),
+    _Channel(
+        name="labelAnswer",
+        address=_TOPICS.label_answer,
+        summary="What became of a label, said once it is kept.",
+        schema="label-answer",
+    ),
+    _Channel(
+        name="label",
+        address=_TOPICS.label,
+        summary="What a part truly was, from rework or re-inspection.",
+        schema="label",
+    ),
 )
-_RECEIVED: Final = "replayRequest"
+_ANSWERED_ON: Final = {"replayRequest": "replayAnswer", "label": "labelAnswer"}
+"""What the station receives, and where it answers."""
 _PARAMETERS: Final = {
     "site": {"description": "The factory, as configured (`site`)."},
     "line": {"description": "The line, `L07`.", "examples": ["L07"]},
@@ -145,7 +158,7 @@ def _channel(channel: _Channel) -> dict[str, Any]:
 
 
 def _operation_name(channel: _Channel) -> str:
-    verb = "receive" if channel.name == _RECEIVED else "send"
+    verb = "receive" if channel.name in _ANSWERED_ON else "send"
     return f"{verb}{channel.name[0].upper()}{channel.name[1:]}"
 
 
@@ -153,14 +166,14 @@ def _operation(channel: _Channel) -> dict[str, Any]:
     reference = {"$ref": f"#/channels/{channel.name}"}
     message = {"$ref": f"#/channels/{channel.name}/messages/{channel.name}"}
     operation: dict[str, Any] = {
-        "action": "receive" if channel.name == _RECEIVED else "send",
+        "action": "receive" if channel.name in _ANSWERED_ON else "send",
         "channel": reference,
         "summary": channel.summary,
         "messages": [message],
         "bindings": {"mqtt": {"qos": 1, "retain": channel.retained, "bindingVersion": "0.2.0"}},
     }
-    if channel.name == _RECEIVED:
-        operation["reply"] = {"channel": {"$ref": "#/channels/replayAnswer"}}
+    if (answer := _ANSWERED_ON.get(channel.name)) is not None:
+        operation["reply"] = {"channel": {"$ref": f"#/channels/{answer}"}}
     return operation
 
 

@@ -65,6 +65,16 @@ class Topics:
         return f"{self._base}/replay/answer"
 
     @property
+    def label(self) -> str:
+        """Where the station listens for a `Label`."""
+        return f"{self._base}/label"
+
+    @property
+    def label_answer(self) -> str:
+        """The `LabelAnswer` to each label: QoS 1, not retained."""
+        return f"{self._base}/label/answer"
+
+    @property
     def _base(self) -> str:
         return f"inspection/{self.site}/{self.station.line}/{self.station.station}"
 

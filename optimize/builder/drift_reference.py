@@ -15,10 +15,12 @@ from edge_runtime import policy
 from edge_runtime.bundle import DRIFT
 from edge_runtime.contracts.drift import DriftReference, Measure, MeasureReference, ShareReference
 from edge_runtime.contracts.manifest import ModelSpec
+from edge_runtime.contracts.performance import AnswerReference
 from edge_runtime.contracts.verdict import Outcome
-from edge_runtime.drift.monitor import CLASS, NOT_INSPECTED, REVIEW, SCORE
+from edge_runtime.drift.monitor import CERTAINTY, CLASS, NOT_INSPECTED, REVIEW, SCORE
 from edge_runtime.drift.statistics import MEASURES, measure
 from optimize.answers import Answers
+from optimize.builder.answer_reference import answer_reference
 from optimize.data.dataset import Dataset
 from optimize.data.images import Image, read_images
 from optimize.watch import Watch
@@ -68,6 +70,7 @@ def write_reference(
         answers.groups,
         shares(answers.logits[precision], len(answers.faults), spec),
         line_mix=line_mix,
+        answers=answer_reference(answers.logits[precision], answers.labels, answers.groups, spec),
     )
     (folder / DRIFT).write_text(made.to_json(indent=2) + "\n", encoding="utf-8")
     return made
@@ -80,8 +83,10 @@ def reference(
     shares_of: Mapping[str, Floats],
     *,
     line_mix: bool,
+    answers: AnswerReference | None = None,
 ) -> DriftReference:
-    """Sum up measures (images, len(MEASURES)) and, by name, the values (images,) of each share.
+    """Sum up measures (images, len(MEASURES)) and, by name, the values (images,) of each share, NaN of
+    an image that has no say in it.
 
     `groups` names what each image belongs to, the empty string what stands alone; images of one
     group are alike, so that a mean over them is known less well.
@@ -99,13 +104,12 @@ def reference(
                 name=name,
                 mean=max(float(values.mean()), USUAL_NOT_INSPECTED)
                 if name == NOT_INSPECTED
-                else float(np.clip(values.mean(), 0, 1)),
-                effective_images=effective_images(values, groups)
-                if len(values) == len(groups)
-                else len(values),
+                else float(np.clip(np.nanmean(values), 0, 1)),
+                effective_images=_effective(values, groups),
             )
             for name, values in shares_of.items()
         ),
+        answers=answers,
     )
 
 
@@ -120,7 +124,20 @@ def shares(logits: npt.NDArray[np.float32], faults: int, spec: ModelSpec) -> dic
     for label in spec.labels:
         counted[f"{CLASS}{label}"] = [decision.label == label for decision in decisions]
     values = {name: np.array(answers, np.float64) for name, answers in counted.items()}
-    return values | {SCORE: policy.defect_scores(rows, spec).astype(np.float64)}
+    values[SCORE] = policy.defect_scores(rows, spec).astype(np.float64)
+    certain = np.array([decision.scores[str(decision.label)] for decision in decisions])
+    for label in spec.labels:
+        own = values[f"{CLASS}{label}"] > 0
+        if own.sum() >= FEWEST:
+            values[f"{CERTAINTY}{label}"] = np.where(own, certain, np.nan)
+    return values
+
+
+def _effective(values: Floats, groups: Sequence[str]) -> float:
+    if len(values) != len(groups):
+        return float(len(values))
+    has = ~np.isnan(values)
+    return effective_images(values[has], [g for g, own in zip(groups, has, strict=True) if own])
 
 
 def effective_images(values: Floats, groups: Sequence[str]) -> float:

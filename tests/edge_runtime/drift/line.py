@@ -7,7 +7,7 @@ import numpy as np
 
 from edge_runtime.contracts.drift import DriftReference
 from edge_runtime.contracts.verdict import Outcome
-from edge_runtime.drift.monitor import CLASS, NOT_INSPECTED, REVIEW, SCORE, Part
+from edge_runtime.drift.monitor import CERTAINTY, CLASS, NOT_INSPECTED, REVIEW, SCORE, Part
 from edge_runtime.drift.statistics import MEASURES, FrameStatistics
 from optimize.builder.drift_reference import reference
 
@@ -37,6 +37,7 @@ def make_reference(*, images: int = 2000, line_mix: bool = True) -> DriftReferen
             f"{CLASS}no_defect": (~defect).astype(float),
             f"{CLASS}spatter": defect.astype(float),
             SCORE: np.where(defect, 0.9, 0.05),
+            f"{CERTAINTY}spatter": np.where(defect, 0.9, np.nan),
         },
         line_mix=line_mix,
     )
@@ -50,9 +51,10 @@ def parts(
     defects: float = 0.08,
     review: float = 0.02,
     blind: float = 0.005,
+    certain: float = 0.9,
     seed: int = 2,
 ) -> Iterator[Part]:
-    """One part a second; `shifts` in standard deviations of the reference."""
+    """One part a second; `shifts` in standard deviations of the reference, `certain` of a spatter."""
     rng = np.random.default_rng([seed, first])
     means = [MEANS[name] + (shifts or {}).get(name, 0) * DEVIATIONS[name] for name in MEASURES]
     for number in range(first, first + count):
@@ -71,4 +73,5 @@ def parts(
             outcome=Outcome.REVIEW if doubtful else Outcome.DEFECT if defect else Outcome.OK,
             label="spatter" if defect else "no_defect",
             score=0.9 if defect else 0.05,
+            certain=certain if defect else 0.95,
         )

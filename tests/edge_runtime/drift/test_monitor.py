@@ -1,14 +1,16 @@
 """The monitor: what must alarm does, what must not does not, and both are said in words."""
 
+import math
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from edge_runtime.contracts.drift import DriftLevel
-from edge_runtime.drift.monitor import Monitor, Part
+from edge_runtime.drift.monitor import Monitor, Part, watched
 from edge_runtime.drift.window import BLOCK
-from tests.edge_runtime.drift.line import START, make_reference, parts
+from tests.edge_runtime.drift.line import MEANS, START, make_reference, parts
 
 DAY = 86_400
 
@@ -135,6 +137,73 @@ def test_a_small_reference_tolerates_more() -> None:
     small = Monitor(make_reference(images=40), parts_per_day=DAY)
     watch(small, parts(8000, shifts={"sharpness": 0.6}))
     assert "sharpness" not in {moved.statistic for moved in small.moved()}
+
+
+def test_a_class_that_the_model_grows_unsure_of_moves_by_itself(monitor: Monitor) -> None:
+    """Its share and the mean score stay as they were: only the class's own statistic can tell."""
+    watch(monitor, parts(2048))
+    watch(monitor, parts(64 * BLOCK, first=2048, certain=0.6))
+    (moved,) = monitor.moved()
+    assert (moved.statistic, moved.level, moved.unit) == (
+        "certainty:spatter",
+        DriftLevel.ALARM,
+        "probability",
+    )
+    assert moved.now == pytest.approx(0.6, abs=0.02)
+    assert moved.words == "the model is 60.0 % sure of spatter, 90.0 % in training"
+
+
+def test_a_class_that_no_part_is_of_is_no_evidence(monitor: Monitor) -> None:
+    before = monitor.state()["evidence.log"].copy()
+    watch(monitor, parts(4 * BLOCK, defects=0.0, blind=0.0))
+    index = len(MEANS) + [s.name for s in watched(make_reference())].index("certainty:spatter")
+    assert (monitor.state()["evidence.log"][:, index] == before[:, index]).all()
+    assert monitor._effect(index, 64) == 0
+
+
+def seen_by(stream: Iterable[Part], camera: int) -> list[Part]:
+    return [replace(part, cameras=(camera,)) for part in stream]
+
+
+def two_cameras() -> Monitor:
+    return Monitor(make_reference(), parts_per_day=DAY, cameras=2)
+
+
+def test_the_camera_that_has_moved_is_named() -> None:
+    """Half of the parts are of each: together they hardly move, the one camera by all of it."""
+    monitor = two_cameras()
+    watch(monitor, seen_by(parts(2048), 0) + seen_by(parts(2048, first=2048), 1))
+    for first in range(4096, 12_000, 128):
+        watch(monitor, seen_by(parts(64, first=first), 0))
+        watch(monitor, seen_by(parts(64, first=first + 64, shifts={"brightness": 1.5}), 1))
+    assert monitor.level is DriftLevel.ALARM
+    (moved,) = monitor.moved()
+    assert (moved.statistic, moved.camera, moved.level) == ("brightness", 1, DriftLevel.ALARM)
+    assert moved.effect == pytest.approx(1.5, abs=0.1)
+    assert moved.words.startswith("camera 1: frames are 1")
+
+
+def test_cameras_as_in_training_stay_ok() -> None:
+    monitor = two_cameras()
+    watch(monitor, seen_by(parts(10_000), 0) + seen_by(parts(10_000, first=10_000), 1))
+    assert (monitor.level, monitor.moved()) == (DriftLevel.OK, ())
+
+
+def test_all_tests_of_a_station_share_one_allowance(monitor: Monitor) -> None:
+    """More tests ask each for more evidence, by the logarithm of how many more there are."""
+    own, several = monitor._evidence, two_cameras()._evidence
+    count = own.log.shape[1]
+    more = math.log((count + 2 * len(MEANS)) / count)
+    assert several.threshold == pytest.approx(own.threshold + more)
+    assert two_cameras()._by_camera[0]._evidence.threshold == several.threshold
+
+
+def test_what_a_camera_has_learnt_is_gone_on_from() -> None:
+    monitor, resumed = two_cameras(), two_cameras()
+    watch(monitor, seen_by(parts(4096, shifts={"brightness": 1.5}), 1))
+    resumed.resume(monitor.state())
+    assert resumed.moved() == monitor.moved()
+    assert resumed.moved()[0].camera == 1
 
 
 def test_effects_are_told_of_all_that_is_watched_once_a_block_is_full(monitor: Monitor) -> None:
