@@ -26,13 +26,12 @@ setup: ## Install everything, torch included, into .venv
 	@.ci/package faketime "the tests of clocks that jump are skipped"
 	@.ci/package strace "the tests of disks that refuse are skipped"
 	@.ci/package promtool "the metrics and alerts are not given to Prometheus" prometheus
+	@.ci/gige $(TEST)
 
 .PHONY: gige
-gige: setup ## Add GigE Vision to .venv: Aravis, its Python bindings, and the fake camera of the tests
-	@.ci/package arv-fake-gv-camera-0.8 "the tests of GigE cameras are skipped" \
-		"aravis-tools gir1.2-aravis-0.8 libgirepository1.0-dev libcairo2-dev pkg-config gcc"
-	@uv=$$(command -v uv || echo .cache/uv/bin/uv); \
-		$$uv pip install --quiet --python $(TEST)/bin/python --editable '.[gige]'
+gige: ## Add GigE Vision to .venv-runtime: Aravis and its Python bindings
+	@.ci/environment $(RUNTIME) .ci/requirements/runtime.txt
+	@.ci/gige $(RUNTIME)
 
 .PHONY: test
 test: setup lint ## Set up, then format, lint, types, import layers and the whole suite
@@ -81,3 +80,5 @@ lock: ## Compile the hash-pinned requirements from pyproject.toml
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 		--extra openvino --extra optimize --extra train --extra sparkplug --group test \
 		pyproject.toml -o .ci/requirements/test.txt
+	echo 'PyGObject<3.51' | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
+		- -o .ci/requirements/gige.txt

@@ -33,7 +33,7 @@ from edge_runtime.drift.statistics import measure
 from edge_runtime.drift.window import BLOCK
 from edge_runtime.engines.catalogue import open_engine
 from edge_runtime.inspection import Inspector, Judgement, gate
-from edge_runtime.quality import Admitted, admit
+from edge_runtime.quality.admission import Admitted, admit
 from edge_runtime.simulation.line import SimulatedLine
 from edge_runtime.simulation.seam import CROPS_PER_MODULE
 from optimize.builder.drift_reference import FEWEST, reference

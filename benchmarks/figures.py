@@ -7,7 +7,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from benchmarks import build_figures, contract_figures, estimate_figures, training_figures
+from benchmarks import (
+    build_figures,
+    contract_figures,
+    estimate_figures,
+    station_figures,
+    training_figures,
+)
 from benchmarks.setting import read_result
 from edge_runtime.bundle import open_bundle
 
@@ -74,6 +80,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "docs/transfer-learning.md": training_figures.transfer,
     "docs/training-plan.md": training_figures.plan,
     "docs/optimize.md": build_figures.figures,
+    "docs/performance.md": station_figures.figures,
 }
 """What stands between the markers of each page."""
 

@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.engine_gaps import engine_gaps
 from benchmarks.line_speed import bare_loop, daemon, decodable, write_crops
 from benchmarks.picture_stream import picture_stream
 from benchmarks.running_stations import Part, Stations, Usage, write_parts
@@ -116,6 +117,7 @@ def sustained(bundle: Bundle, broker: str, work: Path, sizes: Sizes) -> dict[str
         "bare_images_per_s": statistics.median(bare),
         "daemon_over_bare": {"median": over.median, "low": over.low, "high": over.high},
         "cpu_ms_per_part_start_included": statistics.median(cpu),
+        "gaps": engine_gaps(crops, broker, FLAGS, BATCH),
         "rounds": {"daemon": whole, "bare": bare},
     }
 
@@ -139,7 +141,7 @@ def paced(bundle: Bundle, broker: str, work: Path, sizes: Sizes, rate: float) ->
             stations.listen(parts=count - 1)
             after, until = stations.usage(), len(stations.parts)
             stations.wait()
-            _all_there(stations.parts, 1, count)
+            all_there(stations.parts, 1, count)
             parts += [part for part in stations.parts if part.seq > warm]
             cpu_ms.append((after.cpu_s - before.cpu_s) / (until - seen) * 1000)
     return {
@@ -236,7 +238,8 @@ def _decoded(bundle: Bundle, recording: Path) -> np.ndarray:
     return decodable(crops, bundle)
 
 
-def _all_there(parts: Sequence[Part], stations: int, count: int) -> None:
+def all_there(parts: Sequence[Part], stations: int, count: int) -> None:
+    """Ends the program where a part that went in has no verdict."""
     found = {(part.station, part.seq) for part in parts}
     if len(found) != stations * count:
         raise SystemExit(f"{stations * count} parts went in, {len(found)} verdicts came out")
@@ -272,7 +275,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         for number in sizes.stations:
             cases[f"stations {number}"] = lambda number=number: grown(broker, place, sizes, number)
         cases["recovery"] = lambda: recovery(broker, place, sizes)
-        found = _measured(cases, work / "cases.json")
+        found = measured(cases, work / "cases.json")
     write_json(
         arguments.out,
         {
@@ -287,7 +290,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"written to {os.path.relpath(arguments.out)}")
 
 
-def _measured(cases: Mapping[str, Callable[[], dict[str, Any]]], kept: Path) -> dict[str, Any]:
+def measured(cases: Mapping[str, Callable[[], dict[str, Any]]], kept: Path) -> dict[str, Any]:
     """Every case, those that were measured before from the file."""
     found: dict[str, Any] = json.loads(kept.read_text("utf-8")) if kept.exists() else {}
     for name, measure in cases.items():

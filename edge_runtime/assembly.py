@@ -19,6 +19,7 @@ from edge_runtime.config import StationConfig
 from edge_runtime.contracts.drift import DriftReference, DriftReport
 from edge_runtime.contracts.manifest import Variant
 from edge_runtime.contracts.station_id import StationId
+from edge_runtime.contracts.verdict import Outcome, reason_code
 from edge_runtime.drift.evidence_file import EvidenceFile
 from edge_runtime.drift.log import DriftLog
 from edge_runtime.drift_history.recorder import HistoryRecorder, Watched
@@ -37,6 +38,7 @@ from edge_runtime.labels.intake import LabelIntake
 from edge_runtime.mes.credentials import read_credentials
 from edge_runtime.mes.links import open_mirror, open_publisher
 from edge_runtime.mes.topics import Topics
+from edge_runtime.quality.gate import QualityGate
 from edge_runtime.retraining.memory import read_memory
 from edge_runtime.retraining.pack import Attachment
 from edge_runtime.retraining.rules import Limits
@@ -143,7 +145,9 @@ def open_station(
             batch_wait_s=config.max_wait_ms / 1000,
         )
         drift = _open_drift(config, bundle, identity, labels)
-        observers: list[Observer] = [_PutAway(camera)] if isinstance(camera, DropFolder) else []
+        observers: list[Observer] = [_CountReasons(health)]
+        if isinstance(camera, DropFolder):
+            observers.append(_PutAway(camera))
         if config.drift_watch:
             history = _open_history(config, bundle, drift, health)
             observers.append(resources.enter_context(closing(history)))
@@ -174,6 +178,7 @@ def open_station(
             stop_when_full=config.journal_when_full == "stop",
             frame_limit=config.frames,
             observers=observers,
+            quality=open_quality_gate(config, bundle),
         )
 
 
@@ -230,6 +235,28 @@ def _learnt_with(reference: DriftReference, identity: Identity) -> str:
     """What evidence must not outlive: the model, what is expected of it, the configuration."""
     expected = hashlib.sha256(reference.to_json().encode()).hexdigest()
     return f"{identity.model_sha256} {expected} {identity.config_sha256}"
+
+
+def open_quality_gate(config: StationConfig, bundle: Bundle) -> QualityGate | None:
+    """The gate of the configured camera; None where the bundle has no limits or it is switched off."""
+    reference = bundle.quality_reference() if config.quality_gate else None
+    if reference is None:
+        return None
+    return QualityGate(reference, live=parse_source(config.source).live)
+
+
+@dataclass(frozen=True, slots=True)
+class _CountReasons:
+    """Tells health why parts were not inspected."""
+
+    health: HealthLog
+
+    def observe(self, parts: Sequence[Answered]) -> None:
+        self.health.parts_not_inspected(
+            reason_code(part.verdict.reason or "unknown")
+            for part in parts
+            if part.verdict.verdict is Outcome.NOT_INSPECTED
+        )
 
 
 def _open_retraining(

@@ -8,14 +8,16 @@ refused, with the file's name.
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from pydantic import ValidationError
 
 from edge_runtime import policy
+from edge_runtime.contracts.base import Contract
 from edge_runtime.contracts.drift import DriftReference
 from edge_runtime.contracts.manifest import BundleManifest, Variant
+from edge_runtime.contracts.quality import QualityReference
 from edge_runtime.decoding import Undecodable, decode
 from edge_runtime.engines.base import InferenceEngine
 from edge_runtime.engines.plans import Plan
@@ -24,8 +26,11 @@ from edge_runtime.errors import BundleError
 MANIFEST = "manifest.json"
 MANIFEST_DIGEST = "manifest.json.sha256"
 DRIFT = "drift.json"
+QUALITY = "quality.json"
 DEMO = "demo"
 _SHIPPED = Path(__file__).parent / "bundles"
+
+Form = TypeVar("Form", bound=Contract)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,14 +106,24 @@ class Bundle:
 
         Raises BundleError where it is of another form than this version reads.
         """
-        if DRIFT not in self.manifest.files:
+        return self._read_contract(DRIFT, DriftReference)
+
+    def quality_reference(self) -> QualityReference | None:
+        """The limits of the frame quality gate; None in a bundle that was built without them.
+
+        Raises BundleError where they are of another form than this version reads.
+        """
+        return self._read_contract(QUALITY, QualityReference)
+
+    def _read_contract(self, name: str, form: type[Form]) -> Form | None:
+        if name not in self.manifest.files:
             return None
         try:
-            return DriftReference.model_validate_json(_read(self.path / DRIFT))
+            return form.model_validate_json(_read(self.path / name))
         except ValidationError as exc:
             first = exc.errors()[0]
             where = ".".join(map(str, first["loc"])) or "reference"
-            raise BundleError(f"{self.path / DRIFT}: {where}: {first['msg']}") from exc
+            raise BundleError(f"{self.path / name}: {where}: {first['msg']}") from exc
 
     def replay(self, engine: InferenceEngine, variant: Variant) -> int:
         """Run the golden frames through `engine`; returns how many agreed.

@@ -144,6 +144,8 @@ class StationConfig(BaseModel):
     """Disk space for samples that people look at later, megabytes (10^6 bytes); 0 keeps none."""
     samples_generation: Annotated[str, Field(max_length=64), AfterValidator(_printable)] = ""
     """Generation of the sensor that is written into samples, such as `gen3`."""
+    quality_gate: bool = True
+    """Whether frames that are too dark, blurred or covered are turned away, by the bundle's limits."""
 
     def sha256(self) -> str:
         """Hash of the effective configuration, for the verdicts; without what a reload may change."""

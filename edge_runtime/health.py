@@ -49,6 +49,7 @@ class HealthLog:
         self._lock = threading.Lock()
         self._frames = 0
         self._verdicts: Counter[Outcome] = Counter()
+        self._reasons: Counter[str] = Counter()
         self._acknowledged = 0
         self._shed = 0
         self._history_lost = 0
@@ -123,6 +124,11 @@ class HealthLog:
             before = self._verdicts.total()
             self._verdicts.update(outcomes)
             self._progress.frames_answered(self._verdicts.total() - before, time.monotonic())
+
+    def parts_not_inspected(self, codes: Iterable[str]) -> None:
+        """Verdicts are durable that inspected nothing: the code of each one's reason."""
+        with self._lock:
+            self._reasons.update(codes)
 
     def parts_shed(self, count: int) -> None:
         """So many parts are answered without inspection, since there was no time for them."""
@@ -211,6 +217,7 @@ class HealthLog:
                 uptime_s=round(uptime_s, 3),
                 frames=self._frames,
                 verdicts={outcome: self._verdicts[outcome] for outcome in Outcome},
+                not_inspected=dict(sorted(self._reasons.items())),
                 acknowledged=self._acknowledged,
                 pending=pending,
                 refused=refused,

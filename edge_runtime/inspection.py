@@ -22,7 +22,8 @@ from edge_runtime.drift.statistics import FrameStatistics
 from edge_runtime.engines.base import InferenceEngine
 from edge_runtime.errors import EngineError, first_line
 from edge_runtime.policy import Decision
-from edge_runtime.quality import Admitted, admit
+from edge_runtime.quality.admission import Rejected, admit
+from edge_runtime.quality.gate import QualityGate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +34,8 @@ class GatedFrame:
     pixels: Pixels | None
     rejection: str | None
     statistics: FrameStatistics | None
-    """Of the pixels; None where there are none or nobody measures."""
+    """Of the frame, also where its quality was not enough; None where there is no picture or nobody
+    measures."""
     preprocess_s: float
 
 
@@ -81,18 +83,33 @@ _Judged: TypeAlias = tuple[Decision, npt.NDArray[np.float32] | None]
 Measure: TypeAlias = Callable[[Pixels], FrameStatistics]
 
 
-def gate(frame: Frame, spec: InputSpec, measure: Measure | None = None) -> GatedFrame:
-    """Decode, check and fit one frame, and measure it where somebody wants to know; timed."""
+def gate(
+    frame: Frame,
+    spec: InputSpec,
+    measure: Measure | None = None,
+    quality: QualityGate | None = None,
+) -> GatedFrame:
+    """Decode, check and fit one frame, and hold it to the camera's quality gate, if it has one; timed.
+
+    It is measured at most once: by the quality gate, else by `measure` where somebody wants to know.
+    """
     began = time.monotonic()
     answer = admit(frame, spec)
-    pixels, rejection = (
-        (answer.pixels, None) if isinstance(answer, Admitted) else (None, answer.reason)
-    )
+    pixels, rejection, statistics = None, None, None
+    if isinstance(answer, Rejected):
+        rejection = answer.reason
+    elif quality is not None:
+        examined = quality.examine(answer.pixels)
+        statistics, rejection = examined.statistics, examined.rejection
+        pixels = answer.pixels if rejection is None else None
+    else:
+        pixels = answer.pixels
+        statistics = measure(pixels) if measure is not None else None
     return GatedFrame(
         frame=frame,
         pixels=pixels,
         rejection=rejection,
-        statistics=measure(pixels) if measure is not None and pixels is not None else None,
+        statistics=statistics,
         preprocess_s=time.monotonic() - began,
     )
 

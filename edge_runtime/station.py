@@ -45,6 +45,7 @@ from edge_runtime.inspection import (
 from edge_runtime.journal.journal import Entry, Journal
 from edge_runtime.mes.base import Mirror, Publisher
 from edge_runtime.mes.topics import Topics
+from edge_runtime.quality.gate import QualityGate
 from edge_runtime.service.distribution import Distribution
 
 _LOG = logging.getLogger(__name__)
@@ -82,6 +83,7 @@ class Station:
         frame_limit: int | None = None,
         drain_s: float = 20.0,
         observers: Sequence[Observer] = (),
+        quality: QualityGate | None = None,
     ) -> None:
         self._identity = identity
         self._model = model
@@ -98,6 +100,7 @@ class Station:
         self._frame_limit = frame_limit
         self._drain_s = drain_s
         self._observers = tuple(observers)
+        self._quality = quality
         self._delivery = Delivery(
             journal,
             publisher,
@@ -193,7 +196,7 @@ class Station:
                 if frame is not None:
                     taken += 1
                     self._health.frame_taken()
-                    self._take_in(gate(frame, self._model.input, measured))
+                    self._take_in(gate(frame, self._model.input, measured, self._quality))
                     self._health.frame_handed_on()
         finally:
             self._health.source_ended()

@@ -13,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_runtime import policy
-from edge_runtime.bundle import DRIFT, MANIFEST, MANIFEST_DIGEST, digest_line
+from edge_runtime.bundle import DRIFT, MANIFEST, MANIFEST_DIGEST, QUALITY, digest_line
 from edge_runtime.contracts.drift import DriftReference
 from edge_runtime.contracts.manifest import (
     BundleManifest,
@@ -24,6 +24,7 @@ from edge_runtime.contracts.manifest import (
     Thresholds,
     Variant,
 )
+from edge_runtime.contracts.quality import QualityReference
 from edge_runtime.engines.ort import OnnxRuntimeEngine
 from edge_runtime.engines.tensors import FEATURE_MAP, FEATURES
 
@@ -97,6 +98,7 @@ def write_bundle(
     spec: ModelSpec | None = None,
     name: str = "tiny",
     drift: DriftReference | None = None,
+    quality: QualityReference | None = None,
     *,
     tells: bool = True,
 ) -> Path:
@@ -107,6 +109,8 @@ def write_bundle(
     write_model(folder / "float32.onnx", len(spec.labels), tells=tells)
     if drift is not None:
         (folder / DRIFT).write_text(drift.to_json(), encoding="utf-8")
+    if quality is not None:
+        (folder / QUALITY).write_text(quality.to_json(), encoding="utf-8")
     frame = colour(*GREEN)
     (folder / "golden" / "00.png").write_bytes(png(frame))
     engine = OnnxRuntimeEngine(folder / "float32.onnx", spec)
@@ -127,7 +131,7 @@ def write_bundle(
         ),
         files={
             file: hashlib.sha256((folder / file).read_bytes()).hexdigest()
-            for file in ("float32.onnx", "golden/00.png", DRIFT)
+            for file in ("float32.onnx", "golden/00.png", DRIFT, QUALITY)
             if (folder / file).exists()
         },
     )

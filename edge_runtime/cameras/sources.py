@@ -44,7 +44,7 @@ class SourceSpec:
     @property
     def patient(self) -> bool:
         """Its frames wait until they are asked for; those of another come at a pace of their own."""
-        return not (self.live or self.parameters.get("rate", 0))
+        return not self.live and _SCHEMES[self.scheme].patient(self)
 
     @property
     def resumes(self) -> bool:
@@ -249,6 +249,8 @@ class _Scheme:
     """The whole text, scheme and query included, is what the adapter is given."""
     live: bool = False
     """See `SourceSpec.live`."""
+    patient: Callable[[SourceSpec], bool] = lambda _: True
+    """See `SourceSpec.patient`; nothing that is live is."""
     simulated: Callable[[SourceSpec], bool] = lambda _: False
     """See `SourceSpec.simulated`."""
 
@@ -271,6 +273,7 @@ _SCHEMES: Mapping[str, _Scheme] = MappingProxyType(
             open=_open_simulated,
             check=_check_generation,
             parameters=_SIMULATED_PARAMETERS,
+            patient=lambda spec: not spec.parameters.get("rate", 0),
             simulated=lambda _: True,
         ),
         "dir": _Scheme(
@@ -295,6 +298,7 @@ _SCHEMES: Mapping[str, _Scheme] = MappingProxyType(
                     **_PROCESS,
                 }
             ),
+            patient=lambda spec: spec.parameters.get("speed") == 0,
             simulated=_was_simulated,
         ),
         "opencv": _Scheme(open=_open_device, check=_check_index, parameters=_PROCESS, live=True),

@@ -22,7 +22,7 @@ class Limits:
     stale_s: float = 2.0
     """How old a frame may be when the source hands it over."""
     first_pause_s: float = 0.1
-    longest_pause_s: float = 3.0
+    longest_pause_s: float = 2.0
     steady_s: float = 10.0
     """A process that has run so long was a success; the next pause is the first again."""
 

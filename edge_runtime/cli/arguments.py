@@ -38,7 +38,7 @@ def state_dir(arguments: argparse.Namespace) -> Path:
     flags = {key: getattr(arguments, key) for key in _STATE_KEYS}
     draft = draft_config(flags, os.environ, arguments.config)
     if draft.value("station") is None and flags["state_dir"] is None:
-        raise UsageError("--station is required, or --state-dir: say whose samples are meant")
+        raise UsageError("--station is required, or --state-dir: say which station is meant")
     return draft.path("state_dir") or Path()
 
 

@@ -1,17 +1,16 @@
 """`edge-inspect drift`: has a station moved away from training, what moved first, and what to do?"""
 
 import argparse
-import os
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from edge_runtime.cli.arguments import add_station_flags, station_flags
-from edge_runtime.config import draft_config
+from edge_runtime.cli.arguments import add_state_flags, state_dir
 from edge_runtime.drift_history.store import read_history
 from edge_runtime.drift_report import advice
 from edge_runtime.drift_report.contents import Contents, sentence, tell
+from edge_runtime.drift_report.kept import drifted_samples
 from edge_runtime.errors import UsageError
 from edge_runtime.written_aside import written_aside
 
@@ -49,17 +48,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
             metavar="WHEN",
             help="leave out what was before: 90m, 12h, 7d, or a date such as 2026-03-02 (UTC)",
         )
-        add_station_flags(way)
+        add_state_flags(way)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Answer; returns 0."""
-    draft = draft_config(station_flags(arguments), os.environ, arguments.config)
-    if arguments.state_dir is None and draft.value("station") is None:
-        raise UsageError("say whose drift: give --station, --state-dir or --config")
-    folder = draft.path("state_dir") or Path()
+    folder = state_dir(arguments)
     since = None if arguments.since is None else _moment(arguments.since, datetime.now(UTC))
-    answer: int = arguments.way(arguments, tell(read_history(folder, since)))
+    answer: int = arguments.way(
+        arguments, tell(read_history(folder, since), drifted_samples(folder))
+    )
     return answer
 
 

@@ -40,6 +40,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--root", type=Path, default=Path("/"), metavar="FOLDER", help="instead of /"
     )
+    parser.add_argument(
+        "--nvidia", action="store_true", help="let the stations use NVIDIA GPUs (engine tensorrt)"
+    )
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and end")
     parser.add_argument(
         "--replace", action="store_true", help="replace files that differ, and keep them beside"
@@ -61,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--station: {exc}") from exc
     program = arguments.program.absolute()
     _require_visible(program)
-    planned = plan(arguments.root, station=station, program=program)
+    planned = plan(arguments.root, station=station, program=program, nvidia=arguments.nvidia)
     for file in planned:
         print(f"{_MARKS[file.change]:<8} {file.path}")
     if arguments.dry_run:

@@ -38,6 +38,8 @@ class Health(Contract):
     """Frames taken in from the camera."""
     verdicts: Mapping[Outcome, Count]
     """Verdicts committed, by outcome."""
+    not_inspected: Mapping[str, Count] = {}
+    """Of these the parts that were not inspected, by the code that the reason begins with."""
     shed: Count = 0
     """Of them, `not_inspected` because of overload: there was no time to inspect the part."""
     acknowledged: Count

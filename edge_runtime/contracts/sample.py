@@ -93,6 +93,9 @@ class Sample(Contract):
     look: str
     """What the first frame is known again by: a thumbnail of 16x16 grey levels, base64; empty where
     nothing is to be seen."""
+    embedding: str = ""
+    """What the network saw in the first frame, `edge_runtime.samples.looks.embedding`; empty where the
+    model does not tell."""
     returned_label: str | None = None
     """The class that came back from rework or re-inspection."""
     frames: Annotated[tuple[KeptFrame, ...], Field(min_length=1)]

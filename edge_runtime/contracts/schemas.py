@@ -10,6 +10,7 @@ from edge_runtime.contracts.health import Health
 from edge_runtime.contracts.journal import JournalHead
 from edge_runtime.contracts.label import Label, LabelAnswer
 from edge_runtime.contracts.manifest import BundleManifest, ModelSpec
+from edge_runtime.contracts.quality import QualityReference
 from edge_runtime.contracts.recording import RecordedFrame, RecordingHeader
 from edge_runtime.contracts.replay import ReplayAnswer, ReplayRequest
 from edge_runtime.contracts.retrain import EvidencePack, RetrainState
@@ -22,6 +23,7 @@ PUBLISHED: dict[str, type[Contract]] = {
     "journal": JournalHead,
     "drift": DriftReport,
     "drift-reference": DriftReference,
+    "quality": QualityReference,
     "retrain": RetrainState,
     "evidence": EvidencePack,
     "replay-request": ReplayRequest,

@@ -34,6 +34,11 @@ class Outcome(StrEnum):
     """The station could not see the part; `reason` says why."""
 
 
+def reason_code(reason: str) -> str:
+    """What a reason begins with, up to its colon: it does not change, what follows is for people."""
+    return reason.partition(":")[0]
+
+
 class Timings(Contract):
     """Where the time went, milliseconds on the monotonic clock."""
 

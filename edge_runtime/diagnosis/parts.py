@@ -20,11 +20,18 @@ from edge_runtime.contracts.manifest import InputSpec
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.diagnosis.finding import Finding, Grade
 from edge_runtime.engines.catalogue import open_engine, target
-from edge_runtime.errors import CameraError, EdgeInspectError, StateError, UsageError
+from edge_runtime.errors import (
+    BundleError,
+    CameraError,
+    EdgeInspectError,
+    StateError,
+    UsageError,
+)
 from edge_runtime.inspection import gate
 from edge_runtime.mes.credentials import read_credentials
 from edge_runtime.mes.links import open_subscriber
 from edge_runtime.mes.topics import Topics
+from edge_runtime.quality.gate import QualityGate
 
 _FRAME_WITHIN_S = 10.0
 
@@ -51,7 +58,7 @@ def examine_parts(draft: ConfigDraft) -> Iterator[Finding]:
         yield Finding(part="config", grade=Grade.OK, found=f"station {draft.value('station')}")
     lacking = set()
     for part in _PARTS:
-        if part.name == "engine" and "bundle" in lacking:
+        if part.name in {"quality", "engine"} and "bundle" in lacking:
             continue
         try:
             yield Finding(part=part.name, grade=Grade.OK, found=part.examine(draft))
@@ -76,6 +83,24 @@ def _bundle(draft: ConfigDraft) -> str:
     return f"{bundle.title} {variant.precision}, hashes right"
 
 
+def _quality(draft: ConfigDraft) -> str:
+    reference = _opened(draft).quality_reference()
+    if reference is None:
+        return (
+            "the bundle has no limits: frames are not looked at for blur, light, colour and cover; "
+            "build it again with --validation"
+        )
+    if not draft.value("quality_gate"):
+        return "switched off (quality_gate = false)"
+    held = dict.fromkeys(limit.check.value for limit in reference.limits if limit.off is None)
+    off = [
+        f"{limit.check} by {limit.measure}" for limit in reference.limits if limit.off is not None
+    ]
+    return f"frames are held to limits: {', '.join(held)}" + (
+        f"; not to {', '.join(off)}, where the images differ too much" if off else ""
+    )
+
+
 def _engine(draft: ConfigDraft) -> str:
     bundle, name = _opened(draft), str(draft.value("engine"))
     variant = bundle.variant(draft.value("variant"), target(name))
@@ -91,6 +116,7 @@ def _camera(draft: ConfigDraft) -> str:
     source = draft.value("source")
     if source is None:
         raise CameraError("no source to check: give --source")
+    spec, quality = _seen_through(draft)
     deadline = time.monotonic() + _FRAME_WITHIN_S
     with closing(open_camera(str(source))) as camera:
         while time.monotonic() < deadline:
@@ -99,10 +125,21 @@ def _camera(draft: ConfigDraft) -> str:
             except EndOfStream:
                 break
             if frame is not None:
-                answer = gate(frame, InputSpec())
+                answer = gate(frame, spec, quality=quality)
                 state = "good" if answer.rejection is None else answer.rejection
                 return f"{source}: first frame is part {frame.part_id}, {state}"
     raise CameraError(f"{source} gave no frame within {_FRAME_WITHIN_S:.0f} s")
+
+
+def _seen_through(draft: ConfigDraft) -> tuple[InputSpec, QualityGate | None]:
+    """Size and limits that the station would see frames with; a bundle at fault has its own line."""
+    try:
+        bundle = _opened(draft)
+        reference = bundle.quality_reference() if draft.value("quality_gate") else None
+    except BundleError:
+        return InputSpec(), None
+    gate_of = None if reference is None else QualityGate(reference, live=False)
+    return bundle.manifest.model.input, gate_of
 
 
 def _state(draft: ConfigDraft) -> str:
@@ -144,6 +181,11 @@ _PARTS = (
         name="bundle",
         examine=_bundle,
         remedy="copy the bundle here again, or name another with --bundle",
+    ),
+    _Part(
+        name="quality",
+        examine=_quality,
+        remedy="build the bundle again with this version of optimize",
     ),
     _Part(
         name="engine",

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.contracts.frame import Pixels
+from edge_runtime.frame_view import FrameView, view
 
 _SATURATED = 250
 """Grey levels of 255 from which on a sensor, after JPEG, is taken to be saturated."""
@@ -58,10 +59,13 @@ MEASURES = tuple(field.name for field in fields(FrameStatistics))
 
 def measure(pixels: Pixels) -> FrameStatistics:
     """The measures of a frame (height, width, 3) uint8 RGB, each side at least 8 pixels."""
-    grey = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8)
+    return statistics_of(view(pixels))
+
+
+def statistics_of(seen: FrameView) -> FrameStatistics:
+    """The same of a frame that somebody else measures as well."""
+    grey = seen.grey
     mean, deviation = cv2.meanStdDev(grey)
-    # Every second row: half the time, and colour is even over neighbours.
-    red, green, blue, _ = cv2.mean(pixels[::2])
     _, saturated = cv2.threshold(grey, _SATURATED - 1, 1, cv2.THRESH_BINARY)
     across = cv2.norm(grey[:, 1:], grey[:, :-1], cv2.NORM_L1)
     down = cv2.norm(grey[1:], grey[:-1], cv2.NORM_L1)
@@ -71,7 +75,7 @@ def measure(pixels: Pixels) -> FrameStatistics:
         highlights=_log2(cv2.countNonZero(saturated) / grey.size + _LEAST_SHARE),
         sharpness=_log2((across + down) / (2 * grey.size) + _LEAST_STEP),
         noise=_log2(_noise(grey) + _LEAST_STEP),
-        colour=1e6 / kelvin(red, green, blue),
+        colour=1e6 / kelvin(*seen.colour),
     )
 
 

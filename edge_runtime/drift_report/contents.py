@@ -72,11 +72,16 @@ class Contents:
     reference: DriftReference | None
     training: tuple[Picture, ...]
     recent: tuple[Picture, ...]
+    drifted: tuple[Picture, ...]
+    """Kept samples."""
     unreadable: int
 
 
-def tell(history: History) -> Contents:
-    """What there is to say; raises StateError of a history without a readable minute."""
+def tell(history: History, drifted: tuple[Picture, ...] = ()) -> Contents:
+    """What there is to say, and samples that were kept because of drift.
+
+    Raises StateError of a history without a readable minute.
+    """
     if not history.periods or not history.standings:
         raise StateError(
             "the drift history has no minute of that time: wait until parts were answered for one, or "
@@ -103,6 +108,7 @@ def tell(history: History) -> Contents:
         reference=history.reference,
         training=tuple(each for each in history.pictures if each.role is Role.TRAINING),
         recent=tuple(each for each in history.pictures if each.role is Role.RECENT),
+        drifted=drifted,
         unreadable=history.unreadable,
     )
 

@@ -19,7 +19,8 @@ from edge_runtime.drift_report.contents import Contents, Course, sentence
 from edge_runtime.drift_report.time_axis import time_axis
 from edge_runtime.pages import charts
 from edge_runtime.pages.charts import Axis, Line, Panel
-from edge_runtime.pages.page import Pages, jpeg
+from edge_runtime.pages.page import Pages
+from edge_runtime.pages.picture import jpeg
 
 _PAGES = Pages("edge_runtime.drift_report")
 _SIDE = 192
@@ -51,11 +52,8 @@ def render(contents: Contents) -> str:
         training=[
             (each.caption, address) for each in contents.training if (address := _shown(each))
         ],
-        recent=[
-            (f"{each.at:%H:%M}, {each.caption}", address)
-            for each in contents.recent
-            if (address := _shown(each))
-        ],
+        recent=_dated(contents.recent, "%H:%M"),
+        drifted=_dated(contents.drifted, "%m-%d %H:%M"),
         named=named,
     )
 
@@ -63,6 +61,14 @@ def render(contents: Contents) -> str:
 def named(statistic: str) -> str:
     """A statistic as it is called in a sentence."""
     return statistic.replace(CLASS, "class ").replace("_", " ")
+
+
+def _dated(pictures: Sequence[Picture], form: str) -> list[tuple[str, str]]:
+    return [
+        (f"{each.at:{form}}, {each.caption}", address)
+        for each in pictures
+        if (address := _shown(each))
+    ]
 
 
 def _shown(picture: Picture) -> str | None:

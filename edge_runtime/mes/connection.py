@@ -37,6 +37,8 @@ _LOG = logging.getLogger(__name__)
 _ANSWER_TIMEOUT_S: Final = 30.0
 """A broker that acknowledges nothing for so long is left and tried anew: MQTT v5 re-sends only
 then."""
+_QUIET_S: Final = 8.0
+"""After so long without an acknowledgement it is said, though the connection is still believed in."""
 _FAREWELL_S: Final = 1.0
 
 _OVER_MESSAGE: Final = frozenset({0x81, 0x82, 0x83, 0x90, 0x95, 0x99})
@@ -97,6 +99,11 @@ class Connection:
     def alive(self) -> bool:
         """From a successful `open` until the end, accepted or not yet."""
         return not self._given_up and self._client.socket() is not None
+
+    @property
+    def quiet(self) -> bool:
+        """It is open, and leaves what was sent unanswered for long."""
+        return bool(self._on_wire) and time.monotonic() - self._quiet_since > _QUIET_S
 
     def open(self) -> None:
         """Reach the host and send CONNECT; `serve` sees the answer. A failure leaves it not

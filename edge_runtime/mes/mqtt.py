@@ -148,6 +148,7 @@ class MqttPublisher:
                 if connection.alive:
                     connection.serve(wakened, self._tick_s())
                 self._settle(connection)
+                self._note_quiet(connection)
         except Exception:  # noqa: BLE001 - the supervision edge: a defect must not end delivery for good
             _LOG.exception("broker %s: the publisher failed, connecting anew", self._address)
             connection.ended = "was left after an internal error, see the log"
@@ -186,6 +187,15 @@ class MqttPublisher:
             self._connections += 1
             self._problem = None
         _LOG.info("connected to broker %s as %s", self._address, self._client_id)
+
+    def _note_quiet(self, connection: Connection) -> None:
+        """A broker that stands still, or a cable that was pulled, ends no connection for a while."""
+        with self._lock:
+            if not self._window.open or connection.quiet == (self._problem is not None):
+                return
+            said = "acknowledges nothing at present" if connection.quiet else None
+            self._problem = None if said is None else f"broker {self._address} {said}"
+        _LOG.warning("broker %s %s", self._address, said or "acknowledges again")
 
     def _answered(self, item: Outgoing, refusal: str | None) -> None:
         with self._lock:

@@ -1,18 +1,14 @@
 """Pages for people: one HTML file each, which needs no script, no network and no second file.
 
-Owns the form: the frame `page.html`, its style sheet, the parts that pages are made of, how figures are
-written and how pictures are embedded. What a page says, and its template, is the business of those who
+Owns the form: the frame `page.html`, its style sheet, the parts that pages are made of, and how figures
+are written; pictures are `picture`'s. What a page says, and its template, is the business of those who
 call. All HTML is escaped, and a policy in the page's head forbids the browser to fetch or to run
 anything, whatever a label contains.
 """
 
-import base64
 from collections.abc import Sequence
 
-import cv2
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, select_autoescape
-
-from edge_runtime.contracts.frame import Pixels
 
 _UNKNOWN = "-"
 
@@ -40,22 +36,6 @@ class Pages:
     def render(self, template: str, **values: object) -> str:
         """The page as text. A value that it asks for and is not given raises UndefinedError."""
         return self._templates.get_template(template).render(**values)
-
-
-def jpeg(pixels: Pixels, side: int | None = None, quality: int = 85) -> str:
-    """An image (height, width, 3) as a `data:` address, its longer side at most `side` pixels."""
-    longer = max(pixels.shape[:2])
-    if side is not None and longer > side:
-        height, width = (max(1, round(edge * side / longer)) for edge in pixels.shape[:2])
-        pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    _, data = cv2.imencode(".jpg", bgr, (cv2.IMWRITE_JPEG_QUALITY, quality))
-    return embedded(data.tobytes(), "image/jpeg")
-
-
-def embedded(data: bytes, media_type: str) -> str:
-    """A file's bytes as a `data:` address."""
-    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
 
 
 def share(value: float | None, digits: int = 1) -> str:

@@ -27,7 +27,7 @@ from edge_runtime.errors import DiskFullError
 from edge_runtime.image_header import Undecodable, read_header
 from edge_runtime.inspection import Answered, Judgement
 from edge_runtime.samples.folder import Folder, bytes_on_disk
-from edge_runtime.samples.looks import Looks, look
+from edge_runtime.samples.looks import Looks, embedding, look
 from edge_runtime.samples.reservoir import HALF_LIFE_S, MOST, Entry, Reservoir, Room
 from edge_runtime.samples.rules import MOST_LIKELY, lot, returned
 
@@ -106,9 +106,10 @@ class Collection:
         rank = self._share.rank(drawn, part.verdict.decided_at)
         wanted = self._reservoir.wants(rank, claims)
         views = [v for v in part.views if not isinstance(v.frame.image, Unreadable)]
-        pixels = views[0].pixels
-        seen = "" if pixels is None else look(pixels)
-        if self._looks.alike(seen):
+        pixels, features = views[0].pixels, views[0].features
+        shows = "" if pixels is None else look(pixels)
+        reads = "" if features is None else embedding(features)
+        if self._looks.alike(shows, reads):
             wanted = tuple(claim for claim in wanted if claim.reason is Reason.RANDOM)
         if not wanted:
             return
@@ -123,7 +124,8 @@ class Collection:
             lot=drawn,
             generation=self._generation,
             drift=drift,
-            look=seen,
+            look=shows,
+            embedding=reads,
             frames=tuple(
                 _kept(f"{name}-{number}{suffix}", data, view)
                 for number, ((data, suffix), view) in enumerate(zip(files, views, strict=True))
@@ -193,7 +195,7 @@ class Collection:
                 self._folder.rewrite(sample.model_copy(update={"claims": claims}))
 
     def _remember(self, sample: Sample) -> None:
-        self._looks.add(sample.name, sample.look)
+        self._looks.add(sample.name, sample.look, sample.embedding)
         self._numbers[sample.name] = (sample.verdict.seq, sample.verdict.part_id)
 
     def _forget(self, name: str) -> None:

@@ -21,6 +21,7 @@ _EXAMPLE_TOPIC = "L07/S3"
 _EXAMPLE_PROGRAM = "/opt/edge-inspect/bin/edge-inspect"
 _UNIT = "edge-inspect@.service"
 _SPACED_RESTARTS = f"{_UNIT}.d/restart-steps.conf"
+_NVIDIA = f"{_UNIT}.d/nvidia.conf"
 _GROUP = "sysusers.d/edge-inspect.conf"
 _FOLDERS = "tmpfiles.d/edge-inspect.conf"
 
@@ -52,16 +53,19 @@ def templates() -> Path:
     return packaged if packaged.is_dir() else Path(__file__).parents[2] / "systemd"
 
 
-def plan(root: Path, *, station: StationId | None, program: Path) -> tuple[PlannedFile, ...]:
+def plan(
+    root: Path, *, station: StationId | None, program: Path, nvidia: bool = False
+) -> tuple[PlannedFile, ...]:
     """The files below `root`, `/` or the root of an image; `program` is what the unit runs.
 
-    A configuration is among them where a station is named. Raises StateError when a file that is there
-    cannot be read.
+    A configuration is among them where a station is named, and leave to open NVIDIA's devices where that
+    is wanted. Raises StateError when a file that is there cannot be read.
     """
     etc = root / "etc"
     places = {
         _UNIT: etc / "systemd/system" / _UNIT,
         _SPACED_RESTARTS: etc / "systemd/system" / _SPACED_RESTARTS,
+        **({_NVIDIA: etc / "systemd/system" / _NVIDIA} if nvidia else {}),
         _GROUP: etc / _GROUP,
         _FOLDERS: etc / _FOLDERS,
     }

@@ -188,6 +188,14 @@ class _StateCollector(Collector):
         for outcome, count in health.verdicts.items():
             verdicts.add_metric((outcome,), count)
         yield verdicts
+        reasons = CounterMetricFamily(
+            f"{_PREFIX}_not_inspected",
+            "Verdicts that inspected nothing, by the code of the reason.",
+            labels=("reason",),
+        )
+        for code, count in health.not_inspected.items():
+            reasons.add_metric((code,), count)
+        yield reasons
         effects = GaugeMetricFamily(
             f"{_PREFIX}_drift_effect",
             "Shift from training in standard deviations; of shares and scores Cohen's h.",

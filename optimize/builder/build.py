@@ -14,6 +14,7 @@ import onnx
 from edge_runtime import __version__
 from edge_runtime.contracts.drift import DriftReference
 from edge_runtime.contracts.manifest import BundleManifest, ModelSpec
+from edge_runtime.contracts.quality import QualityReference
 from edge_runtime.errors import EngineError
 from optimize import package, report
 from optimize.answers import Answers, answer
@@ -25,6 +26,7 @@ from optimize.builder.images import note_faults, open_validation, read_calibrati
 from optimize.builder.judging import Court, Judged
 from optimize.builder.kinds import FLOAT
 from optimize.builder.order import Built, Order
+from optimize.builder.quality_reference import write_limits
 from optimize.data.dataset import Dataset
 from optimize.errors import GateFailed, ModelError
 from optimize.gate_report import page
@@ -59,6 +61,8 @@ class _Written:
     """Why the default variant is the default."""
     drift: DriftReference | None
     """What the station will watch against; None where nothing was judged, or on too few images."""
+    quality: QualityReference | None
+    """What the station will hold frames to; likewise."""
 
 
 def build(order: Order, watch: Watch) -> Built:
@@ -86,6 +90,7 @@ def build(order: Order, watch: Watch) -> Built:
         report=evidence.gate,
         reason=written.reason,
         drift=written.drift,
+        quality=written.quality,
     )
 
 
@@ -156,6 +161,18 @@ def _write(source: Source, evidence: _Evidence, order: Order, watch: Watch) -> _
                 line_mix=order.line_mix,
             )
         )
+        quality = (
+            None
+            if evidence.gate is None
+            else write_limits(
+                folder,
+                evidence.images,
+                evidence.named,
+                model.spec.input,
+                watch,
+                cost=order.quality_cost,
+            )
+        )
         manifest = BundleManifest(
             name=order.target.parent.name,
             version=order.target.name,
@@ -169,7 +186,7 @@ def _write(source: Source, evidence: _Evidence, order: Order, watch: Watch) -> _
         (folder / package.CARD).write_text(report.model_card(manifest, reason), encoding="utf-8")
         manifest = manifest.model_copy(update={"files": package.hash_files(folder)})
         package.seal(folder, manifest)
-    return _Written(manifest=manifest, reason=reason, drift=drift)
+    return _Written(manifest=manifest, reason=reason, drift=drift, quality=quality)
 
 
 def _with_origin(source: Source, candidates: Sequence[Candidate]) -> ModelSpec:

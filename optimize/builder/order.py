@@ -6,12 +6,14 @@ from pathlib import Path
 
 from edge_runtime.contracts.drift import DriftReference
 from edge_runtime.contracts.manifest import BundleManifest
+from edge_runtime.contracts.quality import QualityReference
 from optimize.builder.kinds import Kind
 from optimize.calibration.ranges import Method
 from optimize.data.manifest import Columns, Condition
 from optimize.data.sealed import Sealed
 from optimize.gate_report.record import GateReport
 from optimize.gates import Limits
+from optimize.quality_limits.setting import COST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,8 @@ class Order:
     """Rows of both manifests that are meant."""
     line_mix: bool = False
     """Whether the validation images have the mix of classes that the line makes."""
+    quality_cost: float = COST
+    """Share of undamaged frames that the limits of the frame quality gate may turn away."""
     sealed: Sealed = field(default_factory=Sealed)
     """Test images that neither may hold, besides those that the model itself names."""
 
@@ -60,3 +64,5 @@ class Built:
     """Why the default variant is the default."""
     drift: DriftReference | None
     """None where there were no validation images, or too few."""
+    quality: QualityReference | None
+    """Likewise."""

@@ -14,6 +14,7 @@ from optimize.cli.arguments import columns, conditions, configure_columns, posit
 from optimize.cli.progress import Progress
 from optimize.data.sealed import Sealed, read_sealed
 from optimize.gates import Limits
+from optimize.quality_limits.setting import COST
 
 NAME = "build"
 HELP = "write a bundle from a float ONNX model: quantised, compared, measured"
@@ -109,6 +110,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="rank the layers by what their quantisation costs even where the gate passes at once",
     )
     parser.add_argument(
+        "--quality-cost",
+        type=share,
+        default=COST,
+        metavar="SHARE",
+        help="share of undamaged frames that the limits on blur, light, colour and cover may turn away "
+        "(default %(default)g)",
+    )
+    parser.add_argument(
         "--engines",
         nargs="+",
         choices=["onnxruntime", "openvino"],
@@ -150,6 +159,7 @@ def run(arguments: argparse.Namespace) -> int:
             columns=columns(arguments),
             where=conditions(arguments),
             line_mix=arguments.validation_mix == "line",
+            quality_cost=_cost(arguments.quality_cost),
             sealed=read_sealed(arguments.sealed) if arguments.sealed else Sealed(),
         ),
         Progress(),
@@ -181,7 +191,7 @@ def _summary(built: Built) -> str:
             f"{seen.allowed} were agreed"
         )
         lines += [f"  {bound.sentence()}" for bound in seen.bounds]
-    return "\n".join([*lines, _drift(built), f"wrote {built.path}", ""])
+    return "\n".join([*lines, _drift(built), *_quality(built), f"wrote {built.path}", ""])
 
 
 def _drift(built: Built) -> str:
@@ -193,3 +203,24 @@ def _drift(built: Built) -> str:
         else "but no shares of classes or of review (--validation-mix selected)"
     )
     return f"drift will be monitored against {built.drift.images} images: image statistics, {rest}"
+
+
+def _cost(share: float) -> float:
+    if not 0 < share <= 0.1:
+        raise UsageError(f"--quality-cost {share:g}: expected a share above 0, at most 0.1")
+    return share
+
+
+def _quality(built: Built) -> list[str]:
+    made = built.quality
+    if made is None:
+        return [
+            "the quality of frames will not be checked: there are no limits without validation images"
+        ]
+    aside = f"; {made.set_aside} look damaged themselves and set no limit" if made.set_aside else ""
+    lines = [f"frames will be held to limits from {made.images} images{aside}"]
+    for limit in made.limits:
+        words = f"  {limit.check}: {limit.measure} {limit.side} {limit.value:g}"
+        caught = f"catches {limit.caught:.0%} of: {limit.trial}"
+        lines.append(f"{words}, {caught}" if limit.off is None else f"{words}, off, {caught}")
+    return lines

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from edge_runtime.pages import charts
 from edge_runtime.pages.charts import Axis, Line, Panel
-from edge_runtime.pages.page import Pages, jpeg
+from edge_runtime.pages.page import Pages
+from edge_runtime.pages.picture import jpeg
 from edge_runtime.written_aside import written_aside
 from optimize.data.dataset import Dataset
 from optimize.data.images import Image, read_images

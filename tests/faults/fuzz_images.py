@@ -182,7 +182,7 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
 def file(seed: int, number: int) -> tuple[str, bytes]:
     """Kind and bytes of one file; always the same."""
     chance = random.Random(f"{seed}/{number}")
-    if number % 200 == 0:
+    if number % 200 == 199:
         kind, data = bombs()[number // 200 % len(bombs())]
         return f"bomb {kind}", data
     if number % 20 == 1:
@@ -265,7 +265,7 @@ def work(way: str, seed: int, first: int, last: int, say: Callable[[str], None])
     """Do the files in this process, saying each number before and what was found after each block."""
     with tempfile.TemporaryDirectory() as name:
         folder, found = Path(name), Found()
-        genuine(), bombs()
+        genuine()
         for _ in WAYS["gate"](*genuine()[0], folder):
             before_kb = _peak_kb()
         for number in range(first, last):
@@ -324,11 +324,11 @@ def _one_process(way: str, seed: int, first: int, last: int, hang_s: float) -> t
     ) as process:
         assert process.stdout is not None
         os.set_blocking(process.stdout.fileno(), False)
-        heard, pending = time.monotonic(), b""
+        heard, pending, begun = time.monotonic(), b"", False
         while True:
             piece = process.stdout.read()
             if piece:
-                heard = time.monotonic()
+                heard, begun = time.monotonic(), True
                 *lines, pending = (pending + piece).split(b"\n")
                 for line in lines:
                     if line.startswith(b"{"):
@@ -338,7 +338,7 @@ def _one_process(way: str, seed: int, first: int, last: int, hang_s: float) -> t
                         number = int(line)
             elif piece == b"":
                 break
-            elif time.monotonic() - heard > hang_s:
+            elif time.monotonic() - heard > (hang_s if begun else HANG_S):
                 process.kill()
                 found.defects.append(f"file {number}: not done after {hang_s:g} s")
                 break

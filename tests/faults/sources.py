@@ -133,6 +133,16 @@ def _eat_memory(_: int) -> None:
         eaten.append(np.ones(1 << 20, dtype=np.uint8))
 
 
+_SWOLLEN: list[Pixels] = []
+
+
+def _swell(number: int) -> Frame:
+    """Go on, with half a gigabyte that nobody needs."""
+    if not _SWOLLEN:
+        _SWOLLEN.append(np.ones((1 << 29, 1, 1), dtype=np.uint8))
+    return frame(number, scene(number))
+
+
 def _old(number: int) -> Frame:
     return frame(number, scene(number), age_s=3600)
 
@@ -198,8 +208,11 @@ FAULTS: dict[str, Callable[[int], Frame | None]] = {
     "chatters": _chatter,
 }
 
-FAULTS_OF_MEMORY = {"eats memory": _eat_memory}
-"""Not for a machine whose memory nobody has limited."""
+FAULTS_OF_MEMORY: dict[str, Callable[[int], Frame | None]] = {
+    "eats memory": _eat_memory,
+    "swells": _swell,
+}
+"""The first is not for a machine whose memory nobody has limited."""
 
 CHANGES: dict[str, Callable[[Pixels], Pixels]] = {
     "BGR": lambda pixels: pixels[..., ::-1],

@@ -21,11 +21,10 @@ def test_control_a_decoder_that_believes_no_header_is_caught_by_its_memory() -> 
 
 
 def test_control_a_file_that_is_never_done_is_caught_and_the_others_are_done() -> None:
-    found = fuzz("control: hangs", files=CONTROL_FILES, seed=1, hang_s=1.5)
+    found = fuzz("control: hangs", files=CONTROL_FILES // 2, seed=1, hang_s=0.5)
     assert [defect.partition(":")[0] for defect in found.defects] == [
         "file 1",
         "file 21",
-        "file 41",
     ]
 
 

@@ -62,6 +62,18 @@ def test_the_unit_is_closed_but_for_its_stated_exceptions(unit: Path) -> None:
 
 
 @needs_analyze
+def test_with_a_gpu_it_is_closed_as_well(unit: Path) -> None:
+    drop_in = unit.with_name(f"{UNIT}.d") / "nvidia.conf"
+    drop_in.parent.mkdir()
+    shutil.copy(SYSTEMD / f"{UNIT}.d" / drop_in.name, drop_in)
+    verdict = analyze("verify", "--man=no", unit)
+    assert (verdict.returncode, complaints(verdict.stderr)) == (0, [])
+    verdict = analyze("security", "--offline=true", "--threshold=30", "--no-pager", unit)
+    assert "nvidia" in verdict.stdout, "the drop-in was looked at"
+    assert verdict.returncode == 0, verdict.stdout[-300:]
+
+
+@needs_analyze
 def test_control_a_unit_without_its_hardening_is_over_the_limit(unit: Path) -> None:
     kept = [
         line

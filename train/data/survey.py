@@ -19,7 +19,7 @@ import numpy.typing as npt
 from edge_runtime.decoding import Undecodable, decode
 from edge_runtime.image_statistics import MEASURES, measure
 from edge_runtime.likeness import SIDE, Thumbnails, thumbnail
-from edge_runtime.quality import MIN_SIDE
+from edge_runtime.quality.admission import MIN_SIDE
 from optimize.data.dataset import Dataset
 from train.errors import DatasetError
 

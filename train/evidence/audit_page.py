@@ -14,7 +14,8 @@ import numpy as np
 from edge_runtime.decoding import decode
 from edge_runtime.image_statistics import MEASURES
 from edge_runtime.likeness import distances, hashes
-from edge_runtime.pages.page import count, jpeg
+from edge_runtime.pages.page import count
+from edge_runtime.pages.picture import jpeg
 from train.data.audit import Audit
 from train.pages.page import write_page
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from edge_runtime.decoding import decode
 from edge_runtime.pages import charts
 from edge_runtime.pages.charts import Axis, Estimate
-from edge_runtime.pages.page import Pages, jpeg
+from edge_runtime.pages.page import Pages
+from edge_runtime.pages.picture import jpeg
 from edge_runtime.preprocessing import fit
 from train.data.stream import read_image
 from train.refresh.judgement import Exam

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from edge_runtime.pages import charts
 from edge_runtime.pages.charts import Axis, Line, Panel
-from edge_runtime.pages.page import jpeg
+from edge_runtime.pages.picture import jpeg
 from optimize.bounds import Trials
 from train.evidence.comparison_view import chart
 from train.evidence.evaluation import Evaluation

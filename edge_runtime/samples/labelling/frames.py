@@ -1,12 +1,10 @@
 """A sample's frame in the words and the picture of the page to label in. Values in, values out."""
 
-import base64
 from collections.abc import Iterator
-
-import cv2
 
 from edge_runtime.contracts.frame import Pixels
 from edge_runtime.contracts.sample import KeptFrame, Sample
+from edge_runtime.pages.picture import jpeg
 from edge_runtime.samples.labelling.page import PageFrame
 
 _SIDE = 512
@@ -21,8 +19,8 @@ def page_frame(
     verdict = sample.verdict
     return PageFrame(
         path=path,
-        picture=_address(pixels),
-        heat=None if heat is None else _address(heat),
+        picture=jpeg(pixels, _SIDE, _QUALITY),
+        heat=None if heat is None else jpeg(heat, _SIDE, _QUALITY),
         part=verdict.part_id,
         predicted=frame.label,
         said=_said(sample, frame),
@@ -57,14 +55,3 @@ def _facts(sample: Sample, frame: KeptFrame) -> Iterator[tuple[str, str]]:
         yield "re-inspected as", sample.returned_label
     if sample.drift is not None and sample.drift.moved:
         yield "drift then", f"{sample.drift.level.value}: {', '.join(sample.drift.moved)}"
-
-
-def _address(pixels: Pixels) -> str:
-    """A `data:` address of the picture as a JPEG."""
-    longer = max(pixels.shape[:2])
-    if longer > _SIDE:
-        height, width = (max(1, round(edge * _SIDE / longer)) for edge in pixels.shape[:2])
-        pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    _, data = cv2.imencode(".jpg", bgr, (cv2.IMWRITE_JPEG_QUALITY, _QUALITY))
-    return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}"

@@ -105,3 +105,23 @@ def test_opening_leads_to_the_adapter(tmp_path: Path) -> None:
 def test_a_path_that_is_no_video_names_the_other_forms(tmp_path: Path) -> None:
     with pytest.raises(CameraError, match=r"no video file at .*simulated:gen3, dir:PATH"):
         open_source(str(tmp_path / "gen3"))
+
+
+@pytest.mark.parametrize(
+    ("source", "patient"),
+    [
+        ("simulated:gen3", True),
+        ("simulated:gen3?rate=20", False),
+        ("dir:/x", True),
+        ("dir:/x?watch=1", True),
+        ("recording:/x", False),
+        ("recording:/x?speed=2", False),
+        ("recording:/x?speed=0", True),
+        ("run.mp4", True),
+        ("opencv:0", False),
+        ("gige:S12", False),
+        ("rtsp://cam/1", False),
+    ],
+)
+def test_what_comes_at_a_pace_of_its_own_is_not_patient(source: str, patient: bool) -> None:
+    assert parse_source(source).patient is patient

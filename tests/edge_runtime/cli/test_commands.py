@@ -116,7 +116,8 @@ def test_check_finds_all_well(
     assert main(["check", *flags]) == 0
     lines = capsys.readouterr().out.strip().splitlines()
     assert [line.split()[:2] for line in lines] == [
-        ["ok", part] for part in ("config", "bundle", "engine", "camera", "state", "broker")
+        ["ok", part]
+        for part in ("config", "bundle", "quality", "engine", "camera", "state", "broker")
     ]
 
 

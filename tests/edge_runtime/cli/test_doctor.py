@@ -9,7 +9,7 @@ import pytest
 from edge_runtime.cli.main import main
 from edge_runtime.mes.private_broker import PrivateBroker
 
-PARTS = ["config", "bundle", "engine", "camera", "state", "broker"]
+PARTS = ["config", "bundle", "quality", "engine", "camera", "state", "broker"]
 MACHINE = ["disk", "sync", "clock", "permissions", "libraries"]
 
 

@@ -68,7 +68,7 @@ def test_what_cannot_be_is_one_line(state: Path, capsys: pytest.CaptureFixture[s
     assert main(["drift", "report", "--state-dir", str(state), "--out", out]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 3
-    assert "say whose drift" in lines[0]
+    assert "--station is required, or --state-dir" in lines[0]
     assert "is not there" in lines[1]
     assert "cannot write" in lines[2]
 

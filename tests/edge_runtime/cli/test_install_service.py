@@ -48,6 +48,13 @@ def test_everything_is_written_for_the_station_that_was_named(tmp_path: Path) ->
         assert stat.S_IMODE(file.stat().st_mode) == 0o644
 
 
+def test_a_gpu_is_opened_only_where_it_is_asked_for(tmp_path: Path) -> None:
+    assert install(tmp_path) == 0
+    assert f"{UNIT}.d/nvidia.conf" not in files(tmp_path)
+    assert install(tmp_path, "--nvidia") == 0
+    assert "\nDeviceAllow=char-nvidia* rw\n" in (tmp_path / f"{UNIT}.d/nvidia.conf").read_text()
+
+
 def test_without_a_station_there_is_no_configuration(tmp_path: Path) -> None:
     assert main(["install-service", "--root", str(tmp_path), "--program", PROGRAM]) == 0
     assert UNIT in files(tmp_path)

@@ -13,6 +13,8 @@ from edge_runtime.contracts.frame import Frame
 from edge_runtime.contracts.health import Health, Latency
 from edge_runtime.contracts.manifest import DecisionRule, InputSpec, ModelSpec, Thresholds
 from edge_runtime.contracts.performance import Estimated, Figure, Measured
+from edge_runtime.contracts.quality import FEATURES, Appearance, Check, Limit, QualityReference
+from edge_runtime.contracts.quality import Measure as QualityMeasure
 from edge_runtime.contracts.recording import ImageForm, RecordedFrame, RecordingHeader
 from edge_runtime.contracts.retrain import RetrainRequest, RetrainState, RuleStanding
 from edge_runtime.contracts.sample import Claim, DriftThen, KeptFrame, Reason, Sample
@@ -63,6 +65,7 @@ HEALTH = Health(
     engine="onnxruntime 1.23",
     frames=10,
     verdicts={Outcome.OK: 7, Outcome.DEFECT: 1, Outcome.REVIEW: 1, Outcome.NOT_INSPECTED: 1},
+    not_inspected={"blurred": 1},
     acknowledged=9,
     pending=1,
     refused=0,
@@ -183,6 +186,34 @@ SAMPLE = Sample(
     ),
     verdict=Verdict.model_validate(VERDICT.model_dump(exclude={"delivery"}, by_alias=True)),
 )
+QUALITY = QualityReference(
+    dataset="held-out sha256:0123456789ab",
+    images=600,
+    cost=0.005,
+    set_aside=51,
+    limits=(
+        Limit(
+            check=Check.DARK,
+            measure=QualityMeasure.BRIGHTNESS,
+            side="lowest",
+            value=113.42,
+            trial="a quarter of the light",
+            caught=1.0,
+        ),
+        Limit(
+            check=Check.OCCLUDED,
+            measure=QualityMeasure.COVER,
+            side="highest",
+            value=14.5,
+            trial="a shade over a quarter of the frame",
+            caught=0.23,
+            off="a shade over a quarter of the frame would be noticed in 23% of the images only",
+        ),
+    ),
+    appearance=Appearance(
+        mean=(7.1,) * FEATURES, deviation=(0.25,) * FEATURES, directions=((0.07217,) * FEATURES,)
+    ),
+)
 MODEL = ModelSpec(
     labels=("no_defect", "micro_crack"),
     input=InputSpec(),
@@ -202,6 +233,7 @@ MODEL = ModelSpec(
         ("recorded-frame", RECORDED),
         ("sample", SAMPLE),
         ("model-spec", MODEL),
+        ("quality", QUALITY),
     ],
 )
 def test_the_wire_form_is_the_golden_one_and_reads_back(name: str, contract: Contract) -> None:
@@ -276,6 +308,30 @@ def test_a_drift_reference_must_be_consistent(change: dict[str, object], words: 
     MeasureReference.model_validate(sound)
     with pytest.raises(ValidationError, match=words):
         MeasureReference.model_validate({**sound, **change})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"limits": QUALITY.limits * 2}, "limited twice on the same side"),
+        ({"cost": 2.0}, "less than or equal to 1"),
+        (
+            {"limits": [{**QUALITY.limits[0].model_dump(), "check": "stuck"}]},
+            "no matter of a limit",
+        ),
+    ],
+)
+def test_quality_limits_must_be_consistent(change: dict[str, object], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        QualityReference.model_validate({**QUALITY.model_dump(by_alias=True), **change})
+
+
+def test_an_appearance_has_a_number_for_every_tile() -> None:
+    sound = QUALITY.appearance.model_dump()
+    with pytest.raises(ValidationError, match="at least 192 items"):
+        Appearance.model_validate({**sound, "mean": sound["mean"][1:]})
+    with pytest.raises(ValidationError, match="not above 0"):
+        Appearance.model_validate({**sound, "deviation": (0.0, *sound["deviation"][1:])})
 
 
 @pytest.mark.parametrize(

@@ -166,6 +166,26 @@ def test_a_port_that_accepts_and_says_nothing_is_left_again(
         assert not publisher.connected
 
 
+def test_a_broker_that_stands_still_is_said_to_before_it_is_left(
+    broker: PrivateBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert connection_module._QUIET_S < 10.0 < connection_module._ANSWER_TIMEOUT_S
+    monkeypatch.setattr(connection_module, "_QUIET_S", 0.3)
+    with started(broker.address) as (publisher, answers):
+        assert eventually(lambda: publisher.connected)
+        os.kill(broker.pid, signal.SIGSTOP)
+        publisher.publish(1, VERDICT, b"{}")
+        try:
+            assert eventually(lambda: publisher.problem is not None)
+            assert "acknowledges nothing at present" in str(publisher.problem)
+            assert publisher.connected, "it may only be slow"
+        finally:
+            os.kill(broker.pid, signal.SIGCONT)
+        assert eventually(lambda: answers)
+        assert eventually(lambda: publisher.problem is None)
+        assert publisher.connections == 1
+
+
 def test_a_broker_that_acknowledges_nothing_is_left_and_the_verdicts_sent_again(
     broker: PrivateBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

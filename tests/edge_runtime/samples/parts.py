@@ -45,6 +45,7 @@ def part(
     statistics: FrameStatistics | None = None,
     at: datetime | None = None,
     now: float | None = None,
+    features: np.ndarray | None = None,
     frames: int = 1,
     boot_id: str = "9d5a1f0e-7a4b-4a53-8f0a-0d8f5b5e1c11",
 ) -> Answered:
@@ -95,6 +96,7 @@ def part(
         decided_at=moment,
         decided=float(seq) if now is None else now,
         statistics=statistics,
+        features=features,
         timings_ms=TIMINGS,
     )
     return Answered(verdict=verdict, views=tuple(itertools.repeat(view, frames)))

@@ -114,6 +114,21 @@ def test_the_same_photograph_is_kept_once_but_for_random_ones(
     assert kept == {1: (REVIEW,), 3: (REVIEW,), 4: (RANDOM,)}
 
 
+def test_what_the_network_cannot_tell_from_a_kept_part_is_not_kept(
+    folder: Folder, collect: Callable[..., Collection]
+) -> None:
+    random = np.random.default_rng(1)
+    seen = random.uniform(size=(3, 1280)).astype(np.float32) ** 3
+    seen[1] = seen[0] * 1.2 + random.normal(0, 0.02, 1280)
+    collection = collect()
+    for seq, features in enumerate(seen, start=1):
+        collection.keep(part(seq, features=features), [REVIEW], None)
+    assert [sample.verdict.seq for sample in folder.samples()] == [1, 3]
+    again = collect()  # what an earlier run kept is known to this one
+    again.keep(part(4, features=seen[2]), [REVIEW], None)
+    assert len(again) == 2
+
+
 class Boundless(Reservoir):
     """A reservoir that never makes room."""
 

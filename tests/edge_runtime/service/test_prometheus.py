@@ -40,6 +40,7 @@ def state() -> State:
             engine="null",
             frames=1,
             verdicts=dict.fromkeys(Outcome, 1),
+            not_inspected={"blurred": 1},
             acknowledged=0,
             pending=0,
             refused=0,
@@ -75,6 +76,10 @@ def test_control_promtool_complains_of_a_counter_without_its_ending(state: State
     done = promtool("check", "metrics", given=text)
     assert b"drift_parts" in done.stdout + done.stderr
     assert done.returncode != 0
+
+
+def test_parts_not_inspected_are_counted_by_the_code_of_their_reason(state: State) -> None:
+    assert 'edge_inspect_not_inspected_total{reason="blurred"} 1.0' in exposition(state).decode()
 
 
 def test_every_alert_asks_for_something_that_is_there(state: State) -> None:

@@ -1,4 +1,4 @@
-"""What the frame gate lets through, and the reasons it gives."""
+"""What is admitted as a picture, and the reasons of what is not."""
 
 from datetime import UTC, datetime
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edge_runtime.contracts.frame import Frame, Pixels, Unreadable
 from edge_runtime.contracts.manifest import InputSpec
-from edge_runtime.quality import Admitted, Rejected, admit
+from edge_runtime.quality.admission import Admitted, Rejected, admit
 
 SPEC = InputSpec(height=64, width=64)
 TEXTURE: npt.NDArray[np.uint8] = np.random.default_rng(0).integers(

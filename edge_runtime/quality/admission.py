@@ -1,11 +1,11 @@
-"""The frame gate: what the model is given to see, and why it is not.
+"""Admission: whether a frame is a picture at all, brought to the size that the model sees.
 
 Owns the decision whether a frame can be inspected at all. Values in, values out; no clock, no counters,
 any thread. Every rejection becomes a verdict `not_inspected` with the reason, never silence.
 
 A reason begins with a code that does not change (`unreadable`, `undecodable`, `memory`, `tiny`,
-`blank`), then a colon and what was seen. Focus, exposure and occlusion are not judged here: their limits
-must come from training data.
+`blank`), then a colon and what was seen. Whether the picture is good enough is asked afterwards, in
+`judging`: limits of that kind must come from the model's own images.
 """
 
 from dataclasses import dataclass
