@@ -18,7 +18,7 @@ from edge_runtime.cameras.drop_folder import DropFolder
 from edge_runtime.cameras.sources import parse_source
 from edge_runtime.capture.camera import open_camera
 from edge_runtime.config import StationConfig
-from edge_runtime.contracts.drift import DriftReference, DriftReport
+from edge_runtime.contracts.drift import DriftReport
 from edge_runtime.contracts.manifest import Variant
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.contracts.verdict import Outcome, reason_code
@@ -150,7 +150,6 @@ def open_station(
             )
             publisher.listen(topics.label, labels.hear)
             resources.callback(labels.stop)
-            labels.start()
         health = HealthLog(
             boot_id=identity.boot_id,
             site=config.site,
@@ -174,6 +173,10 @@ def open_station(
         if config.samples_mb:
             keeper = _sample_keeper(config, bundle, drift, health)
             observers.append(resources.enter_context(keeper))
+            if labels is not None:
+                labels.tell(keeper.take_label)
+        if labels is not None:
+            labels.start()
         yield Station(
             identity=identity,
             model=model,
@@ -275,9 +278,13 @@ def _open_drift(
         instead = "switched off (drift_watch = false)"
     else:
         instead = f"bundle {bundle.title} has no drift reference: build it again with --validation"
-    monitor, evidence = None, None
+    monitor, embedding, evidence = None, None, None
     if reference is not None:
-        evidence = EvidenceFile(config.state_dir, learnt_with=_learnt_with(reference, identity))
+        seen = bundle.embedding_reference()
+        expected = [reference.to_json(), "" if seen is None else seen.to_json()]
+        evidence = EvidenceFile(config.state_dir, learnt_with=_learnt_with(expected, identity))
+        if seen is not None:
+            embedding = evidence.embedding(seen, parts_per_day=config.drift_parts_per_day)
         monitor = evidence.monitor(
             reference,
             parts_per_day=config.drift_parts_per_day,
@@ -289,15 +296,16 @@ def _open_drift(
         station=identity.station,
         bundle=bundle.title,
         monitor=monitor,
+        embedding=embedding,
         instead=instead,
         evidence=evidence,
         measured=labels.measured if labels is not None else lambda: None,
     )
 
 
-def _learnt_with(reference: DriftReference, identity: Identity) -> str:
+def _learnt_with(references: Sequence[str], identity: Identity) -> str:
     """What evidence must not outlive: the model, what is expected of it, the configuration."""
-    expected = hashlib.sha256(reference.to_json().encode()).hexdigest()
+    expected = hashlib.sha256("".join(references).encode()).hexdigest()
     return f"{identity.model_sha256} {expected} {identity.config_sha256}"
 
 

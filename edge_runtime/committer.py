@@ -131,5 +131,13 @@ def _part(answer: PartAnswer, model: ModelSpec) -> Part:
         outcome=decision.outcome,
         label=decision.label,
         score=policy.defect_score(decision.scores, model) if decision.scores else None,
-        certain=decision.scores[decision.label] if decision.label is not None else None,
+        certain=decision.scores.get(decision.label) if decision.label is not None else None,
+        features=next(
+            (
+                judged.features
+                for judged in answer.judgements
+                if judged.features is not None and judged.decision.label == decision.label
+            ),
+            None,
+        ),
     )

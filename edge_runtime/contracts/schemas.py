@@ -6,6 +6,7 @@ from pathlib import Path
 
 from edge_runtime.contracts.base import Contract
 from edge_runtime.contracts.drift import DriftReference, DriftReport
+from edge_runtime.contracts.embedding import Classifier, EmbeddingReference
 from edge_runtime.contracts.health import Health
 from edge_runtime.contracts.journal import JournalHead
 from edge_runtime.contracts.label import Label, LabelAnswer
@@ -24,6 +25,8 @@ PUBLISHED: dict[str, type[Contract]] = {
     "journal": JournalHead,
     "drift": DriftReport,
     "drift-reference": DriftReference,
+    "embedding-reference": EmbeddingReference,
+    "classifier": Classifier,
     "quality": QualityReference,
     "retrain": RetrainState,
     "evidence": EvidencePack,

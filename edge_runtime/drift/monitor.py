@@ -72,6 +72,8 @@ class Part:
     """Of the part's other views: each is measured, the part counts once."""
     certain: float | None = None
     """Probability of `label`, 0..1; None where nothing was inspected or nobody noted it."""
+    features: npt.NDArray[np.float32] | None = None
+    """(features,) as the model told them, for `EmbeddingMonitor`; None where it did not."""
     cameras: tuple[int, ...] = (0,)
     """Of which camera each view is, in the order of `measured`."""
 
