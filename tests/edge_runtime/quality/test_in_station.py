@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.assembly import open_quality_gate, open_station
+from edge_runtime.assembly.intake import open_quality_gate
+from edge_runtime.assembly.station import open_station
 from edge_runtime.bundle import open_bundle
 from edge_runtime.cli.main import main
 from edge_runtime.config import StationConfig
