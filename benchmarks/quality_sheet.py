@@ -1,4 +1,4 @@
-"""The picture of docs/quality.md: frames that the gate caught, missed, and wrongly turned away."""
+"""The picture of docs/quality.md: frames that the gate caught, missed, and sharp ones it turned away."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -29,11 +29,11 @@ _CAPTION = 34
 
 
 def draw(judge: Judge, line: Sequence[Shot], damaged: Sequence[Shot]) -> None:
-    """Write the sheet: caught, missed, and good frames of the line that were turned away."""
+    """Write the sheet: caught, missed, and sharp frames of the line that were turned away."""
     rows = (
         ("turned away", list(_of_kinds(judge, damaged, CAUGHT, caught=True))),
         ("damaged and let through", list(_of_kinds(judge, damaged, MISSED, caught=False))),
-        ("good and turned away", list(_wrongly(judge, line))),
+        ("sharp and turned away", list(_wrongly(judge, line))),
     )
     step = TILE + GAP
     height = len(rows) * (HEADING + step + _CAPTION)
@@ -87,6 +87,6 @@ def _of_kinds(
 
 def _wrongly(judge: Judge, line: Sequence[Shot]) -> Iterable[tuple[Pixels, str, str]]:
     for shot in line:
-        reason = judge.rejection(read(shot.pixels)) if shot.good else None
+        reason = judge.rejection(read(shot.pixels))
         if reason is not None:
-            yield shot.pixels, reason_code(reason), reason.partition(": ")[2][:29]
+            yield shot.pixels, f"{shot.label}:", reason_code(reason)
