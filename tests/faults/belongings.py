@@ -39,7 +39,7 @@ class Belongings:
         return cls(
             children=frozenset(_children(pid)),
             descriptors=len(targets),
-            nameless=sum(not target.startswith("/") for target in targets),
+            nameless=sum(not target.startswith("/") or "memfd:" in target for target in targets),
             mappings=sum("memfd:" in line or "/dev/shm/" in line for line in maps),  # noqa: S108
             named=frozenset(
                 path.name
