@@ -7,7 +7,7 @@ replacement: the four parts of a module are alike and stay together.
 """
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,7 +21,7 @@ from benchmarks.drift_changes import Change
 from edge_runtime import policy
 from edge_runtime.bundle import open_bundle
 from edge_runtime.contracts.drift import DriftReference
-from edge_runtime.contracts.frame import Frame, Pixels
+from edge_runtime.contracts.frame import Frame
 from edge_runtime.contracts.manifest import ModelSpec
 from edge_runtime.drift.monitor import (
     CERTAINTY,
@@ -44,8 +44,6 @@ from optimize.builder.drift_reference import FEWEST, reference
 from optimize.features import expose
 
 Floats = npt.NDArray[np.float64]
-Draw = Callable[[SimulatedLine, int], bytes | Pixels]
-"""What the camera delivers of part so-and-so of a line."""
 
 MODULE_S = 16.0
 """A module of four parts every 16 s passes the station."""
@@ -68,10 +66,6 @@ def simulated_line(seed: int, *, corrupt: float | None = None) -> SimulatedLine:
     return SimulatedLine("gen3", seed, module_interval_s=MODULE_S, corrupt=corrupt)
 
 
-def _as_it_comes(line: SimulatedLine, index: int) -> bytes | Pixels:
-    return line.part(index).encoded
-
-
 def telling_engine() -> InferenceEngine:
     """The shipped bundle's default variant, with its features as an output even where it was built
     before there were any."""
@@ -83,14 +77,9 @@ def telling_engine() -> InferenceEngine:
 
 
 def record(
-    seed: int,
-    days: Sequence[float],
-    modules: int,
-    change: Change | None = None,
-    draw: Draw = _as_it_comes,
+    seed: int, days: Sequence[float], modules: int, change: Change | None = None
 ) -> list[Pool]:
-    """A pool for each day of the line's time; `change` is done to what the gate admits of what `draw`
-    gives."""
+    """A pool for each day of the line's time; `change` is done to what the gate admits."""
     model = open_bundle("demo").manifest.model
     line, rng = simulated_line(seed), np.random.default_rng(seed)
     pools = []
@@ -101,7 +90,7 @@ def record(
             indices = range(first, first + modules * CROPS_PER_MODULE)
             frames = []
             for index in indices:
-                named, image = str(index), draw(line, index)
+                named, image = str(index), line.part(index).encoded
                 frame = Frame(part_id=named, captured_at=START, arrived=0.0, image=image)
                 if change is not None:
                     seen = admit(frame, model.input)
@@ -131,6 +120,7 @@ def part_of(judged: Judgement, model: ModelSpec) -> Part:
         label=decision.label,
         score=policy.defect_score(decision.scores, model) if decision.scores else None,
         certain=decision.scores[decision.label] if decision.label is not None else None,
+        features=judged.features,
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.drift_line import Drawn, Floats, Pool, moment, telling_engine
+from benchmarks.drift_line import Drawn, Floats, Pool, moment
 from edge_runtime.contracts.drift import DriftLevel
 from edge_runtime.contracts.embedding import EmbeddingReference
 from edge_runtime.drift.embedding_monitor import EmbeddingMonitor, row
@@ -18,8 +18,6 @@ from edge_runtime.drift.monitor import Monitor
 from edge_runtime.drift.window import BLOCK
 from edge_runtime.simulation.seam import CROPS_PER_MODULE
 from optimize.builder.embedding_reference import reference
-
-__all__ = ["Block", "DrawnPlaces", "Rows", "embedding_of", "telling_engine", "watch"]
 
 
 def embedding_of(pools: Sequence[Pool]) -> EmbeddingReference:

@@ -388,6 +388,17 @@ def _attachments(
         yield Attachment(name=HISTORY, content=copied_history(config.state_dir))
     except StateError as exc:
         yield Attachment(name=HISTORY, content=None, reason=str(exc))
+    yield Attachment(
+        name="samples.jsonl",
+        content=_list_of_samples(Folder(config.state_dir / SAMPLES)),
+        reason="no samples are kept",
+    )
+
+
+def _list_of_samples(folder: Folder) -> bytes | None:
+    """One line for each, without its frames, which `edge-inspect samples export` hands out."""
+    lines = [sample.to_json() for sample in folder.samples()]
+    return "".join(f"{line}\n" for line in lines).encode() if lines else None
 
 
 def _open_history(
