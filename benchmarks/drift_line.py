@@ -6,19 +6,22 @@ variation (torch, heat, ageing lamps) is in it. A stream is drawn from a pool by
 replacement: the four parts of a module are alike and stay together.
 """
 
+import tempfile
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 
 from benchmarks.drift_changes import Change
 from edge_runtime import policy
 from edge_runtime.bundle import open_bundle
 from edge_runtime.contracts.drift import DriftReference
-from edge_runtime.contracts.frame import Frame, Pixels
+from edge_runtime.contracts.frame import Frame
 from edge_runtime.contracts.manifest import ModelSpec
 from edge_runtime.drift.monitor import (
     CERTAINTY,
@@ -31,12 +34,14 @@ from edge_runtime.drift.monitor import (
 )
 from edge_runtime.drift.statistics import measure
 from edge_runtime.drift.window import BLOCK
+from edge_runtime.engines.base import InferenceEngine
 from edge_runtime.engines.catalogue import open_engine
 from edge_runtime.inspection import Inspector, Judgement, gate
 from edge_runtime.quality.admission import Admitted, admit
 from edge_runtime.simulation.line import SimulatedLine
 from edge_runtime.simulation.seam import CROPS_PER_MODULE
 from optimize.builder.drift_reference import FEWEST, reference
+from optimize.features import expose
 
 Floats = npt.NDArray[np.float64]
 
@@ -61,34 +66,37 @@ def simulated_line(seed: int, *, corrupt: float | None = None) -> SimulatedLine:
     return SimulatedLine("gen3", seed, module_interval_s=MODULE_S, corrupt=corrupt)
 
 
+def telling_engine() -> InferenceEngine:
+    """The shipped bundle's default variant, with its features as an output even where it was built
+    before there were any."""
+    bundle = open_bundle("demo")
+    proto = onnx.load(bundle.model_file(bundle.variant(None)))
+    with tempfile.TemporaryDirectory(prefix="drift-line-") as folder:
+        onnx.save(expose(proto, feature_map=False), file := Path(folder, "model.onnx"))
+        return open_engine("onnxruntime", file, bundle.manifest.model, 1)
+
+
 def record(
     seed: int, days: Sequence[float], modules: int, change: Change | None = None
 ) -> list[Pool]:
     """A pool for each day of the line's time; `change` is done to what the gate admits."""
-    bundle = open_bundle("demo")
-    model = bundle.manifest.model
-    variant = bundle.variant(None)
+    model = open_bundle("demo").manifest.model
     line, rng = simulated_line(seed), np.random.default_rng(seed)
     pools = []
-    with closing(open_engine("onnxruntime", bundle.model_file(variant), model, 1)) as engine:
+    with closing(telling_engine()) as engine:
         inspector = Inspector(engine, model)
         for day in days:
             first = round(day * 86_400 / MODULE_S) * CROPS_PER_MODULE
             indices = range(first, first + modules * CROPS_PER_MODULE)
             frames = []
             for index in indices:
-                part = line.part(index)
-                image: bytes | Pixels = part.encoded
-                frame = Frame(part_id=part.part_id, captured_at=START, arrived=0.0, image=image)
+                named, image = str(index), line.part(index).encoded
+                frame = Frame(part_id=named, captured_at=START, arrived=0.0, image=image)
                 if change is not None:
                     seen = admit(frame, model.input)
                     if isinstance(seen, Admitted):
-                        frame = Frame(
-                            part_id=part.part_id,
-                            captured_at=START,
-                            arrived=0.0,
-                            image=change(rng, seen.pixels),
-                        )
+                        changed = change(rng, seen.pixels)
+                        frame = Frame(part_id=named, captured_at=START, arrived=0.0, image=changed)
                 frames.append(gate(frame, model.input, measure))
             judged = [
                 each
@@ -112,6 +120,7 @@ def part_of(judged: Judgement, model: ModelSpec) -> Part:
         label=decision.label,
         score=policy.defect_score(decision.scores, model) if decision.scores else None,
         certain=decision.scores[decision.label] if decision.label is not None else None,
+        features=judged.features,
     )
 
 
@@ -157,14 +166,21 @@ class Drawn:
 
     def block(self, rng: np.random.Generator, *, defects: float = 1.0) -> tuple[Floats, Floats]:
         """Measures of the parts seen and shares of all; `defects` times as many defective modules."""
+        return self.at(self.places(rng, defects=defects))
+
+    def at(self, places: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
+        """The same of certain parts of the pool."""
+        return self._values[places][self._seen[places]], self._shares[places]
+
+    def places(self, rng: np.random.Generator, *, defects: float = 1.0) -> npt.NDArray[np.int64]:
+        """Which parts of the pool a block is drawn from, (BLOCK,)."""
         if defects != 1.0:
             share = self._defective.mean()
             weights = np.where(self._defective, defects, (1 - defects * share) / (1 - share))
             drawn = rng.choice(self._modules, BLOCK // CROPS_PER_MODULE, p=weights / weights.sum())
         else:
             drawn = rng.integers(self._modules, size=BLOCK // CROPS_PER_MODULE)
-        places = (drawn[:, None] * CROPS_PER_MODULE + np.arange(CROPS_PER_MODULE)).ravel()
-        return self._values[places][self._seen[places]], self._shares[places]
+        return (drawn[:, None] * CROPS_PER_MODULE + np.arange(CROPS_PER_MODULE)).ravel()
 
 
 def moment(block: int) -> datetime:

@@ -24,6 +24,7 @@ import numpy as np
 from river.drift import ADWIN
 from scipy.stats import ks_2samp
 
+from benchmarks.alarm_rate import KS_BLOCKS, KS_GRID, MOST, QUIET, episodes, tuned
 from benchmarks.drift_changes import CHANGES
 from benchmarks.drift_false_alarms import REFERENCE_DAYS, RUN_DAYS, around
 from benchmarks.drift_line import (
@@ -41,14 +42,10 @@ from edge_runtime.contracts.drift import DriftLevel, DriftReference
 from edge_runtime.drift.monitor import SCORE, Monitor, watched
 from edge_runtime.drift.window import BLOCK
 
-QUIET, MOST = 64, 160
-"""Blocks before a change, and after it until a detector is given up."""
 SLOW_DEVIATIONS, WEEK = 1.5, round(7 * PARTS_PER_DAY / BLOCK)
 """A measure's mean moves by so much, evenly over a week of blocks."""
 SCATTER = 1.5
 """Times the deviation of every measure, its mean staying where it was."""
-KS_BLOCKS = 16
-KS_GRID = 10.0 ** -np.arange(3, 61, 3)
 ADWIN_GRID = 10.0 ** -np.arange(2, 41, 2)
 
 
@@ -128,26 +125,6 @@ def quiet_streams(
     drawn = [Drawn(together(around(pools, number)), monitor) for number in range(len(pools))]
     per_pool = round(RUN_DAYS * PARTS_PER_DAY / BLOCK / len(pools))
     return [[each.block(rng) for each in drawn for _ in range(per_pool)] for _ in range(count)]
-
-
-def episodes(hits: Sequence[int]) -> int:
-    """Alarms, at most one in 64 blocks: one that stays on is many, and not a single long one."""
-    counted: list[int] = []
-    for hit in hits:
-        if not counted or hit - counted[-1] >= 64:
-            counted.append(hit)
-    return len(counted)
-
-
-def tuned(name: str, grid: Floats, counts: Callable[[float], float]) -> dict[str, object]:
-    """The most sensitive threshold with at most one false alarm in 30 days."""
-    rate = float("nan")
-    for threshold in grid:
-        rate = counts(float(threshold))
-        if rate <= 1:
-            break
-    print(f"{name}: threshold {threshold:g}, {rate:.2f} false alarms in 30 days", flush=True)
-    return {"threshold": float(threshold), "false_alarms_per_30_days": rate, "quiet": rate <= 1}
 
 
 def main() -> None:

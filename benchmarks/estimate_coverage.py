@@ -43,7 +43,7 @@ from edge_runtime.drift.statistics import MEASURES, measure
 from edge_runtime.drift.window import BLOCK, BLOCKS
 from edge_runtime.engines.base import InferenceEngine
 from edge_runtime.engines.catalogue import open_engine
-from edge_runtime.quality import Admitted, admit
+from edge_runtime.quality.admission import Admitted, admit
 from edge_runtime.simulation.seam import CROPS_PER_MODULE
 from optimize.bounds import Trials
 from optimize.builder.answer_reference import answer_reference

@@ -11,6 +11,7 @@ from benchmarks import (
     build_figures,
     contract_figures,
     estimate_figures,
+    quality_figures,
     station_figures,
     training_figures,
 )
@@ -80,6 +81,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "docs/transfer-learning.md": training_figures.transfer,
     "docs/training-plan.md": training_figures.plan,
     "docs/optimize.md": build_figures.figures,
+    "docs/quality.md": quality_figures.figures,
     "docs/performance.md": station_figures.figures,
 }
 """What stands between the markers of each page."""

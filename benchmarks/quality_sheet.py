@@ -1,4 +1,4 @@
-"""The picture of docs/quality.md: frames that the gate caught, missed, and wrongly turned away."""
+"""The picture of docs/quality.md: frames that the gate caught, missed, and sharp ones it turned away."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -29,11 +29,11 @@ _CAPTION = 34
 
 
 def draw(judge: Judge, line: Sequence[Shot], damaged: Sequence[Shot]) -> None:
-    """Write the sheet: caught, missed, and good frames of the line that were turned away."""
+    """Write the sheet: caught, missed, and sharp frames of the line that were turned away."""
     rows = (
         ("turned away", list(_of_kinds(judge, damaged, CAUGHT, caught=True))),
         ("damaged and let through", list(_of_kinds(judge, damaged, MISSED, caught=False))),
-        ("good and turned away", list(_wrongly(judge, line))),
+        ("sharp and turned away", list(_wrongly(judge, line))),
     )
     step = TILE + GAP
     height = len(rows) * (HEADING + step + _CAPTION)
@@ -62,11 +62,6 @@ def _of_kinds(
     """One frame of each kind: of those caught the mildest severity, of those missed the gravest."""
     for place, name in enumerate(names):
         kinds = [kind for kind in KINDS if kind.name == name]
-        if (
-            name in {"darker", "covered"}
-            and "light x 0.25" in kinds[-1].severity + kinds[0].severity
-        ):
-            kinds.sort(key=lambda kind: kind.severity, reverse=True)
         found = None
         for kind in kinds if caught else reversed(kinds):
             rng = np.random.default_rng(place)
@@ -74,11 +69,8 @@ def _of_kinds(
                 pixels = kind.damage(rng, shot.pixels)
                 reason = judge.rejection(read(pixels))
                 if (reason is not None) == caught:
-                    found = (
-                        pixels,
-                        f"{name}, {kind.severity}"[:29],
-                        reason_code(reason or "passed"),
-                    )
+                    named = reason_code(reason) if reason is not None else "passed"
+                    found = (pixels, f"{name}: {named}", kind.severity)
                     break
             if found is not None:
                 yield found
@@ -87,6 +79,6 @@ def _of_kinds(
 
 def _wrongly(judge: Judge, line: Sequence[Shot]) -> Iterable[tuple[Pixels, str, str]]:
     for shot in line:
-        reason = judge.rejection(read(shot.pixels)) if shot.good else None
+        reason = judge.rejection(read(shot.pixels))
         if reason is not None:
-            yield shot.pixels, reason_code(reason), reason.partition(": ")[2][:29]
+            yield shot.pixels, f"{shot.label}:", reason_code(reason)

@@ -20,6 +20,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
+
 from edge_runtime.cameras.recording import RecordingWriter
 from edge_runtime.cameras.sources import open_source
 from edge_runtime.contracts.frame import Frame
@@ -32,7 +34,7 @@ _SILENCE_S = 60.0
 """Nothing heard for so long is the end of a measurement that does not work."""
 
 
-def write_parts(folder: Path, *, rate: float, count: int) -> Path:
+def write_parts(folder: Path, *, rate: float, count: int, prefix: str = "P") -> Path:
     """A recording of clean crops of the simulated line, `rate` a second; the same ones at every rate."""
     with (
         closing(open_source("simulated:gen3?seed=11&rate=0&defects=0.2&corrupt=0")) as line,
@@ -42,7 +44,7 @@ def write_parts(folder: Path, *, rate: float, count: int) -> Path:
         for number in range(count):
             writer.add(
                 Frame(
-                    part_id=f"P-{number:06}",
+                    part_id=f"{prefix}-{number:06}",
                     captured_at=datetime.now(UTC),
                     arrived=number / rate,
                     image=images[number % len(images)],
@@ -84,6 +86,19 @@ class Usage:
     def of(cls, pids: Sequence[int]) -> Self:
         """Of all these processes together; those that have ended count nothing."""
         return cls(cpu_s=sum(map(_cpu_s, pids)), memory_mb=sum(map(_memory_mb, pids)))
+
+
+PERCENTILES = {"p50": (0.5, 20), "p99": (0.99, 100), "p99.9": (0.999, 1000)}
+"""Share, and how many values there have to be."""
+
+
+def percentiles(values: Sequence[float]) -> dict[str, float | None]:
+    """The percentiles that so many values tell; null for the others, and the longest of all."""
+    found: dict[str, float | None] = {
+        name: round(float(np.quantile(values, share)), 3) if len(values) >= least else None
+        for name, (share, least) in PERCENTILES.items()
+    }
+    return {**found, "max": round(max(values), 3), "parts": len(values)}
 
 
 def _cpu_s(pid: int) -> float:

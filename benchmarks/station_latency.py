@@ -14,6 +14,7 @@ next. The daemons are processes of their own with durable journals, the broker i
 import argparse
 import json
 import os
+import resource
 import shutil
 import signal
 import statistics
@@ -21,6 +22,8 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +32,7 @@ import numpy as np
 from benchmarks.engine_gaps import engine_gaps
 from benchmarks.line_speed import bare_loop, daemon, decodable, write_crops
 from benchmarks.picture_stream import picture_stream
-from benchmarks.running_stations import Part, Stations, Usage, write_parts
+from benchmarks.running_stations import Part, Stations, Usage, percentiles, write_parts
 from benchmarks.setting import setting, write_json
 from benchmarks.turns import ratio
 from edge_runtime.bundle import Bundle, open_bundle
@@ -38,6 +41,8 @@ from edge_runtime.mes.private_broker import PrivateBroker
 
 RATES = (1.0, 10.0, 50.0)
 """Parts a second."""
+CAMERAS = (1,)
+"""That share the engine; the rate is that of all together."""
 STATIONS = (1, 4, 16, 48)
 PRECISION, ENGINE, BATCH, THREADS = "int8", "onnxruntime", 8, 1
 FLAGS = {
@@ -50,17 +55,6 @@ FLAGS = {
 WARM_UP_S = 3.0
 """The first parts of a run are not counted."""
 _AWAY_S = 2.0
-PERCENTILES = {"p50": (0.5, 20), "p99": (0.99, 100), "p99.9": (0.999, 1000)}
-"""Share, and how many parts there have to be."""
-
-
-def percentiles(values: Sequence[float]) -> dict[str, float | None]:
-    """The percentiles that so many values tell; null for the others, and the longest of all."""
-    found: dict[str, float | None] = {
-        name: round(float(np.quantile(values, share)), 3) if len(values) >= least else None
-        for name, (share, least) in PERCENTILES.items()
-    }
-    return {**found, "max": round(max(values), 3), "parts": len(values)}
 
 
 class Sizes:
@@ -68,12 +62,12 @@ class Sizes:
 
     def __init__(self, *, short: bool) -> None:
         self.rounds = 1 if short else 5
-        self.frames = 120 if short else 800
-        self.seconds = dict.fromkeys(RATES, 4.0) if short else {1.0: 63.0, 10.0: 60.0, 50.0: 30.0}
-        self.turns = 1 if short else 2
+        self.frames = 120 if short else 600
+        self.seconds = dict.fromkeys(RATES, 4.0) if short else {1.0: 33.0, 10.0: 55.0, 50.0: 14.0}
+        self.turns = dict.fromkeys(RATES, 1) if short else {1.0: 1, 10.0: 2, 50.0: 2}
         self.rates = (50.0,) if short else RATES
         self.stations = (1, 2) if short else STATIONS
-        self.grown_s = 4.0 if short else 30.0
+        self.grown_s = 4.0 if short else 20.0
         self.kills = 1 if short else 3
 
 
@@ -122,20 +116,27 @@ def sustained(bundle: Bundle, broker: str, work: Path, sizes: Sizes) -> dict[str
     }
 
 
-def paced(bundle: Bundle, broker: str, work: Path, sizes: Sizes, rate: float) -> dict[str, Any]:
-    """One station and the bare engine at one rate, in turns."""
-    count = int(rate * sizes.seconds[rate])
-    recording = work / f"parts-{rate:g}"
-    shutil.rmtree(recording, ignore_errors=True)
-    write_parts(recording, rate=rate, count=count)
-    frames = _decoded(bundle, recording)
+def paced(
+    bundle: Bundle, broker: str, work: Path, sizes: Sizes, rate: float, cameras: int
+) -> dict[str, Any]:
+    """One station at a rate that its cameras share; of one camera, beside the bare engine in turns."""
+    each = int(rate * sizes.seconds[rate] / cameras)
+    recordings = []
+    for camera in range(cameras):
+        recordings.append(work / f"parts-{rate:g}-{cameras}-{camera}")
+        shutil.rmtree(recordings[-1], ignore_errors=True)
+        write_parts(recordings[-1], rate=rate / cameras, count=each, prefix=f"C{camera}")
+    source = [word for folder in recordings for word in ("--source", f"recording:{folder}")]
+    count = each * cameras
     warm = max(1, min(int(rate * WARM_UP_S), count // 4))
     alone: list[float] = []
     parts: list[Part] = []
     cpu_ms: list[float] = []
-    for _ in range(sizes.turns):
-        alone += paced_engine(bundle, frames, rate, sizes.seconds[rate] - WARM_UP_S)
-        with Stations(broker, [("--source", f"recording:{recording}")], FLAGS) as stations:
+    for _ in range(sizes.turns[rate]):
+        if cameras == 1:
+            frames = _decoded(bundle, recordings[0])
+            alone += paced_engine(bundle, frames, rate, sizes.seconds[rate] - WARM_UP_S)
+        with Stations(broker, [source], FLAGS) as stations:
             stations.listen(parts=warm)
             before, seen = stations.usage(), len(stations.parts)
             stations.listen(parts=count - 1)
@@ -146,11 +147,11 @@ def paced(bundle: Bundle, broker: str, work: Path, sizes: Sizes, rate: float) ->
             cpu_ms.append((after.cpu_s - before.cpu_s) / (until - seen) * 1000)
     return {
         "rate": rate,
-        "cameras": 1,
+        "cameras": cameras,
         "arrival_to_decision_ms": percentiles([part.decision for part in parts]),
         "decision_to_broker_ms": percentiles([part.published for part in parts]),
         "inference_ms": percentiles([part.infer for part in parts]),
-        "bare_engine_ms": percentiles(alone),
+        "bare_engine_ms": percentiles(alone) if alone else None,
         "cpu_ms_per_part": statistics.median(cpu_ms),
         "not_inspected": sum(not part.inspected for part in parts),
     }
@@ -246,8 +247,6 @@ def all_there(parts: Sequence[Part], stations: int, count: int) -> None:
 
 
 def _children_s() -> float:
-    import resource
-
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
@@ -266,15 +265,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     with PrivateBroker() as broker, tempfile.TemporaryDirectory(dir=work) as scratch:
         place = Path(scratch)
         cases: dict[str, Callable[[], dict[str, Any]]] = {
-            "sustained": lambda: sustained(bundle, broker.address, place, sizes)
+            "sustained": partial(sustained, bundle, broker.address, place, sizes)
         }
-        for rate in sizes.rates:
-            cases[f"paced {rate:g}"] = lambda rate=rate: paced(
-                bundle, broker.address, place, sizes, rate
+        for rate, cameras in product(sizes.rates, CAMERAS):
+            cases[f"paced {rate:g} {cameras}"] = partial(
+                paced, bundle, broker.address, place, sizes, rate, cameras
             )
         for number in sizes.stations:
-            cases[f"stations {number}"] = lambda number=number: grown(broker, place, sizes, number)
-        cases["recovery"] = lambda: recovery(broker, place, sizes)
+            cases[f"stations {number}"] = partial(grown, broker, place, sizes, number)
+        cases["recovery"] = partial(recovery, broker, place, sizes)
         found = measured(cases, work / "cases.json")
     write_json(
         arguments.out,
@@ -282,8 +281,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             **about,
             "options": {"short": arguments.short, **FLAGS},
             "sustained": found["sustained"],
-            "paced": [found[f"paced {rate:g}"] for rate in sizes.rates],
-            "stations": [found[f"stations {number}"] for number in sizes.stations],
+            "paced": [found[name] for name in cases if name.startswith("paced")],
+            "stations": [found[name] for name in cases if name.startswith("stations")],
             "recovery": found["recovery"],
         },
     )

@@ -5,6 +5,8 @@ does is the business of `edge_runtime.station`.
 """
 
 import hashlib
+import math
+import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
@@ -16,7 +18,7 @@ from edge_runtime.cameras.drop_folder import DropFolder
 from edge_runtime.cameras.sources import parse_source
 from edge_runtime.capture.camera import open_camera
 from edge_runtime.config import StationConfig
-from edge_runtime.contracts.drift import DriftReference, DriftReport
+from edge_runtime.contracts.drift import DriftReport
 from edge_runtime.contracts.manifest import Variant
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.contracts.verdict import Outcome, reason_code
@@ -35,9 +37,11 @@ from edge_runtime.inspection import Answered, Inspector, Observer
 from edge_runtime.journal.journal import Journal, Retention
 from edge_runtime.labels.book import LabelBook
 from edge_runtime.labels.intake import LabelIntake
+from edge_runtime.mes.base import Publisher
 from edge_runtime.mes.credentials import read_credentials
 from edge_runtime.mes.links import open_mirror, open_publisher
 from edge_runtime.mes.topics import Topics
+from edge_runtime.parts import PartRules, every
 from edge_runtime.quality.gate import QualityGate
 from edge_runtime.retraining.memory import read_memory
 from edge_runtime.retraining.pack import Attachment
@@ -49,11 +53,19 @@ from edge_runtime.samples.folder import SAMPLES, Folder
 from edge_runtime.samples.keeper import SampleKeeper
 from edge_runtime.samples.rules import Rules
 from edge_runtime.station import Station
+from edge_runtime.triggers.base import TriggerSource
+from edge_runtime.triggers.counter import FrameCounter
+from edge_runtime.triggers.file_names import FileNames
+from edge_runtime.triggers.free_run import FreeRun
+from edge_runtime.triggers.messages import TriggerMessages
 
 _DEADLINE_S = 1.0
 """For what comes at a pace of its own. Parts go by two to twenty a second, so whoever takes them off the
 line still knows which part is meant; twenty times what a busy processor needs for one inference, so
 nothing is shed on a station that keeps up."""
+_COMPANY_S = 10.0
+"""For files that belong together: how long the first waits for the others, as long as for an upload."""
+_OPEN_PARTS = 256
 
 
 @contextmanager
@@ -76,9 +88,9 @@ def open_station(
         model = bundle.manifest.model
         variant = bundle.variant(config.variant, target(config.engine))
         with building():
-            engine = resources.enter_context(
-                closing(RecoveringEngine(lambda: _open_engine(config, bundle, variant), model))
-            )
+            engine = RecoveringEngine(lambda: _open_engine(config, bundle, variant), model)
+            inspector = Inspector(engine, model)
+            resources.enter_context(_released(engine, inspector))
         retention = Retention(
             keep_s=config.journal_days * 86_400.0,
             keep_bytes=config.journal_mb * 1_000_000,
@@ -109,7 +121,10 @@ def open_station(
                 credentials=credentials,
             )
         resources.callback(publisher.stop, timeout_s=1.0)
-        camera = resources.enter_context(closing(open_camera(config.source)))
+        triggers = _open_triggers(config, topics, publisher)
+        cameras = [
+            resources.enter_context(closing(open_camera(source))) for source in config.sources
+        ]
         identity = Identity(
             boot_id=str(uuid.uuid4()),
             site=config.site,
@@ -117,7 +132,7 @@ def open_station(
             bundle=bundle.title,
             model_sha256=bundle.manifest.files[variant.file],
             config_sha256=config.sha256(),
-            is_simulated=parse_source(config.source).simulated,
+            is_simulated=any(parse_source(source).simulated for source in config.sources),
             product_id=config.product_id,
             external_recipe_id=config.external_recipe_id,
         )
@@ -135,7 +150,6 @@ def open_station(
             )
             publisher.listen(topics.label, labels.hear)
             resources.callback(labels.stop)
-            labels.start()
         health = HealthLog(
             boot_id=identity.boot_id,
             site=config.site,
@@ -143,11 +157,11 @@ def open_station(
             bundle=bundle.title,
             engine=engine.name,
             batch_wait_s=config.max_wait_ms / 1000,
+            cameras=len(cameras),
         )
         drift = _open_drift(config, bundle, identity, labels)
         observers: list[Observer] = [_CountReasons(health)]
-        if isinstance(camera, DropFolder):
-            observers.append(_PutAway(camera))
+        observers += (_PutAway(camera) for camera in cameras if isinstance(camera, DropFolder))
         if config.drift_watch:
             history = _open_history(config, bundle, drift, health)
             observers.append(resources.enter_context(closing(history)))
@@ -159,11 +173,18 @@ def open_station(
         if config.samples_mb:
             keeper = _sample_keeper(config, bundle, drift, health)
             observers.append(resources.enter_context(keeper))
+            if labels is not None:
+                labels.tell(keeper.take_label)
+        if labels is not None:
+            labels.start()
         yield Station(
             identity=identity,
             model=model,
-            camera=camera,
-            inspector=Inspector(engine, model),
+            cameras=cameras,
+            triggers=triggers,
+            rules=_rules(config),
+            lag_s=config.trigger_lag_ms / 1000,
+            inspector=inspector,
             journal=journal,
             publisher=publisher,
             mirror=mirror,
@@ -172,21 +193,63 @@ def open_station(
             drift=drift,
             max_batch=config.max_batch,
             max_wait_s=config.max_wait_ms / 1000,
-            deadline_s=_deadline_s(config),
             backlog_rate=config.mqtt_backlog_rate,
             replay=config.mqtt_replay,
             stop_when_full=config.journal_when_full == "stop",
-            frame_limit=config.frames,
+            part_limit=config.frames,
             observers=observers,
-            quality=open_quality_gate(config, bundle),
+            gates=[open_quality_gate(config, bundle, source) for source in config.sources],
         )
 
 
-def _deadline_s(config: StationConfig) -> float | None:
-    """Seconds from a frame's arrival to its answer; None for whenever."""
-    if config.deadline_ms is None:
-        return None if parse_source(config.source).patient else _DEADLINE_S
-    return config.deadline_ms / 1000 or None
+def _open_triggers(config: StationConfig, topics: Topics, publisher: Publisher) -> TriggerSource:
+    match config.trigger:
+        case "free":
+            return FreeRun()
+        case "camera":
+            return FrameCounter()
+        case "folder":
+            return FileNames(re.compile(config.part_name))
+        case "mqtt":
+            triggers = TriggerMessages()
+            publisher.listen(topics.trigger, triggers.hear)
+            return triggers
+
+
+def _rules(config: StationConfig) -> PartRules:
+    match config.trigger:
+        case "free" | "camera":
+            cameras: tuple[int | None, ...] = (None,)
+        case "folder":
+            cameras = (None,) * config.part_frames
+        case "mqtt":
+            cameras = every(range(len(config.sources)), config.part_frames)
+    return PartRules(
+        cameras=cameras,
+        allowed_s=_allowed_s(config),
+        unseen=config.part_unseen,
+        capacity=max(_OPEN_PARTS, 4 * config.max_batch),
+    )
+
+
+def _allowed_s(config: StationConfig) -> float:
+    """From the announcement of a part to its answer, seconds; infinite for whenever."""
+    if config.deadline_ms is not None:
+        return config.deadline_ms / 1000 or math.inf
+    if config.trigger == "folder" and config.part_frames > 1:
+        return _COMPANY_S
+    waits = config.trigger == "free" and all(parse_source(s).patient for s in config.sources)
+    return math.inf if waits or config.trigger == "folder" else _DEADLINE_S
+
+
+@contextmanager
+def _released(engine: InferenceEngine, inspector: Inspector) -> Iterator[None]:
+    """Close an engine at the end, but not under the feet of a thread that it never came back to."""
+    try:
+        yield
+    finally:
+        if not inspector.busy_s():
+            engine.close()
 
 
 def _open_engine(config: StationConfig, bundle: Bundle, variant: Variant) -> InferenceEngine:
@@ -215,34 +278,43 @@ def _open_drift(
         instead = "switched off (drift_watch = false)"
     else:
         instead = f"bundle {bundle.title} has no drift reference: build it again with --validation"
-    monitor, evidence = None, None
+    monitor, embedding, evidence = None, None, None
     if reference is not None:
-        evidence = EvidenceFile(config.state_dir, learnt_with=_learnt_with(reference, identity))
-        monitor = evidence.monitor(reference, parts_per_day=config.drift_parts_per_day)
+        seen = bundle.embedding_reference()
+        expected = [reference.to_json(), "" if seen is None else seen.to_json()]
+        evidence = EvidenceFile(config.state_dir, learnt_with=_learnt_with(expected, identity))
+        if seen is not None:
+            embedding = evidence.embedding(seen, parts_per_day=config.drift_parts_per_day)
+        monitor = evidence.monitor(
+            reference,
+            parts_per_day=config.drift_parts_per_day,
+            cameras=len(config.sources),
+        )
     return DriftLog(
         boot_id=identity.boot_id,
         site=identity.site,
         station=identity.station,
         bundle=bundle.title,
         monitor=monitor,
+        embedding=embedding,
         instead=instead,
         evidence=evidence,
         measured=labels.measured if labels is not None else lambda: None,
     )
 
 
-def _learnt_with(reference: DriftReference, identity: Identity) -> str:
+def _learnt_with(references: Sequence[str], identity: Identity) -> str:
     """What evidence must not outlive: the model, what is expected of it, the configuration."""
-    expected = hashlib.sha256(reference.to_json().encode()).hexdigest()
+    expected = hashlib.sha256("".join(references).encode()).hexdigest()
     return f"{identity.model_sha256} {expected} {identity.config_sha256}"
 
 
-def open_quality_gate(config: StationConfig, bundle: Bundle) -> QualityGate | None:
-    """The gate of the configured camera; None where the bundle has no limits or it is switched off."""
+def open_quality_gate(config: StationConfig, bundle: Bundle, source: str) -> QualityGate | None:
+    """The gate of one camera; None where the bundle has no limits or it is switched off."""
     reference = bundle.quality_reference() if config.quality_gate else None
     if reference is None:
         return None
-    return QualityGate(reference, live=parse_source(config.source).live)
+    return QualityGate(reference, live=parse_source(source).live)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ be started again.
 
 import math
 from bisect import insort
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -142,6 +142,10 @@ class MicroBatcher(Generic[Item]):
             batch=tuple(each.item for each in batch),
             shed=tuple(Shed(item=each.item, reason=self._too_late(each, now)) for each in lost),
         )
+
+    def withdraw(self, items: Collection[Item]) -> None:
+        """These need not be done any more, those of them that still wait."""
+        self._waiting = [each for each in self._waiting if each.item not in items]
 
     def learn(self, frames: int, seconds: float) -> None:
         """An inference of so many frames, one at least, took so long."""

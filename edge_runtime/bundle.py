@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from edge_runtime import policy
 from edge_runtime.contracts.base import Contract
 from edge_runtime.contracts.drift import DriftReference
+from edge_runtime.contracts.embedding import Classifier, EmbeddingReference
 from edge_runtime.contracts.manifest import BundleManifest, Variant
 from edge_runtime.contracts.quality import QualityReference
 from edge_runtime.decoding import Undecodable, decode
@@ -26,6 +27,8 @@ from edge_runtime.errors import BundleError
 MANIFEST = "manifest.json"
 MANIFEST_DIGEST = "manifest.json.sha256"
 DRIFT = "drift.json"
+EMBEDDING = "embedding.json"
+CLASSIFIER = "classifier.json"
 QUALITY = "quality.json"
 DEMO = "demo"
 _SHIPPED = Path(__file__).parent / "bundles"
@@ -107,6 +110,14 @@ class Bundle:
         Raises BundleError where it is of another form than this version reads.
         """
         return self._read_contract(DRIFT, DriftReference)
+
+    def embedding_reference(self) -> EmbeddingReference | None:
+        """What the training domain looked like to the network; None and BundleError likewise."""
+        return self._read_contract(EMBEDDING, EmbeddingReference)
+
+    def classifier(self) -> Classifier | None:
+        """What heat maps are drawn by; None where none can be, BundleError likewise."""
+        return self._read_contract(CLASSIFIER, Classifier)
 
     def quality_reference(self) -> QualityReference | None:
         """The limits of the frame quality gate; None in a bundle that was built without them.

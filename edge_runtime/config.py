@@ -8,13 +8,22 @@ object stops at the wiring. The broker's password is no part of it: it comes fro
 
 import difflib
 import hashlib
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from edge_runtime.bundle import DEMO
 from edge_runtime.contracts.base import Name
@@ -41,6 +50,27 @@ def _printable(text: str) -> str:
     return text
 
 
+def _one_or_several(value: object) -> object:
+    """A list of one is one; in a variable several stand on lines of their own."""
+    if isinstance(value, str):
+        value = value.splitlines() if "\n" in value else value
+    if isinstance(value, list | tuple) and len(value) == 1:
+        return value[0]
+    if isinstance(value, list | tuple) and len(value) == 0:
+        raise ValueError("expected one source at least, got none")
+    return value
+
+
+def _part_name(rule: str) -> str:
+    try:
+        groups = re.compile(rule).groupindex
+    except re.error as exc:
+        raise ValueError(f"expected a regular expression, got {rule!r}: {exc}") from exc
+    if "part" not in groups:
+        raise ValueError(f"expected a group (?P<part>...) in {rule!r}")
+    return rule
+
+
 def _path_of_pem(path: Path) -> Path:
     if "-----BEGIN" in str(path):
         raise ValueError("expected the path of a PEM file, got what such a file contains")
@@ -64,9 +94,9 @@ class StationConfig(BaseModel):
     """The factory, first level of the MQTT topics after `inspection/`."""
     bundle: str = DEMO
     """Folder of the bundle, or `demo`."""
-    source: str
+    source: Annotated[str | tuple[str, ...], BeforeValidator(_one_or_several)]
     """Where frames come from: `simulated:gen3`, `dir:PATH`, `opencv:0`, `gige:SERIAL`, `rtsp://...`, or
-    a video file."""
+    a video file. Given several times, or as an array, several cameras share the engine."""
     broker: str = "mqtt://localhost:1883"
     """`mqtt://[user@]HOST:PORT`, `mqtts://` for TLS, or `memory://NAME` within one process."""
     mqtt_ca: _PemFile | None = None
@@ -136,7 +166,7 @@ class StationConfig(BaseModel):
     retrain_cool_down_hours: Annotated[float, Field(ge=0, le=87_600)] = 72.0
     """Time between two requests of one rule at least, hours."""
     frames: Annotated[int, Field(ge=1)] | None = None
-    """Stop by itself after so many frames; by default never."""
+    """Stop by itself after so many parts, which without a trigger are frames; by default never."""
     deadline_ms: Annotated[float, Field(ge=0, le=3_600_000)] | None = None
     """How soon a part has to be answered, milliseconds; 0 for whenever. By default 1000 where frames
     come at a pace of their own, as from a camera, and whenever for folders and files."""
@@ -146,6 +176,38 @@ class StationConfig(BaseModel):
     """Generation of the sensor that is written into samples, such as `gen3`."""
     quality_gate: bool = True
     """Whether frames that are too dark, blurred or covered are turned away, by the bundle's limits."""
+    trigger: Literal["free", "mqtt", "camera", "folder"] = "free"
+    """What a part is: each frame by itself (`free`), what is announced on `.../trigger` (`mqtt`), each
+    number that the camera counts (`camera`), or files whose names belong together (`folder`)."""
+    trigger_lag_ms: Annotated[float, Field(ge=0, le=60_000)] = 0.0
+    """How long after its exposure a frame arrives at the most, where its source cannot say when it was
+    exposed, milliseconds; with `mqtt`, earlier ones are not taken for a part."""
+    part_frames: Annotated[int, Field(ge=1, le=64)] = 1
+    """Frames of a part: from each camera with `mqtt`, files in all with `folder`."""
+    part_name: Annotated[str, AfterValidator(_part_name)] = "(?P<part>.+)[_-][^_-]+"
+    """With `folder`, a regular expression over a file's name without its suffix; its group `part` names
+    the part."""
+    part_unseen: Literal["not_inspected", "review"] = "not_inspected"
+    """What a part is of which not every frame could be inspected, and none showed a defect."""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The sources, one at least, in the order of their cameras' numbers."""
+        return (self.source,) if isinstance(self.source, str) else self.source
+
+    @model_validator(mode="after")
+    def _trigger_fits(self) -> Self:
+        if self.trigger in ("camera", "folder") and len(self.sources) > 1:
+            raise ValueError(
+                f"trigger = {self.trigger} goes by one source, {len(self.sources)} are given: give one, "
+                "or trigger = mqtt, by which several cameras see the same part"
+            )
+        if self.part_frames > 1 and self.trigger in ("free", "camera"):
+            raise ValueError(
+                f"part_frames = {self.part_frames} with trigger = {self.trigger}, where each frame is a "
+                "part: take mqtt or folder"
+            )
+        return self
 
     def sha256(self) -> str:
         """Hash of the effective configuration, for the verdicts; without what a reload may change."""

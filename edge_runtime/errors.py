@@ -5,6 +5,7 @@
     |- BundleError                exit 3   a bundle that is missing, damaged or made for something else
     |- CameraError                exit 4   a source that cannot be opened or read
     |- EngineError                exit 5   an inference engine that is missing or cannot run the model
+    |  `- EngineHangsError        exit 5   one that was given work and never came back
     |- BrokerError                exit 6   an MQTT address or session that cannot work
     |- StateError                 exit 7   the state folder: journal unreadable, locked, damaged
     |  `- DiskFullError           exit 7   its disk has no room
@@ -46,6 +47,10 @@ class EngineError(EdgeInspectError):
     """An inference engine is not installed, or refuses the model or its input."""
 
     exit_code = 5
+
+
+class EngineHangsError(EngineError):
+    """An engine does not come back: its thread cannot be ended, only the process can."""
 
 
 class BrokerError(EdgeInspectError):

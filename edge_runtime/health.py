@@ -25,7 +25,7 @@ STAGES = ("wait", "preprocess", "infer", "commit", "acknowledge")
 
 
 class HealthLog:
-    """Counts frames and verdicts of one run of the daemon."""
+    """Counts frames and verdicts of one run of the daemon; parts are counted where they are kept."""
 
     def __init__(
         self,
@@ -36,6 +36,7 @@ class HealthLog:
         bundle: str,
         engine: str,
         batch_wait_s: float = 0.0,
+        cameras: int = 1,
     ) -> None:
         """`batch_wait_s` is how long the first frame of a batch may wait for others, seconds."""
         self._about = {
@@ -58,7 +59,7 @@ class HealthLog:
         self._samples = self._samples_lost = 0
         self._problems: dict[str, str] = {}
         self._stopwatches = {stage: Stopwatch() for stage in STAGES}
-        self._progress = Progress(time.monotonic(), batch_wait_s=batch_wait_s)
+        self._progress = Progress(time.monotonic(), batch_wait_s=batch_wait_s, sources=cameras)
 
     @property
     def frames(self) -> int:
@@ -78,26 +79,28 @@ class HealthLog:
         with self._lock:
             return self._progress.ended
 
-    def source_answered(self) -> None:
-        """The source gave a frame or said that there is none."""
+    def source_answered(self, camera: int) -> None:
+        """A source gave a frame or said that there is none."""
         with self._lock:
-            self._progress.source_answered(time.monotonic())
+            self._progress.source_answered(camera, time.monotonic())
 
-    def frame_taken(self) -> None:
-        """A frame entered the station."""
+    def frame_taken(self, camera: int, *, completes: bool) -> None:
+        """A frame entered the station for a part, the last perhaps that this waits for."""
         with self._lock:
             self._frames += 1
-            self._progress.frame_taken(time.monotonic())
+            self._progress.frame_taken(camera)
+            if completes:
+                self._progress.part_completed(time.monotonic())
 
-    def frame_handed_on(self) -> None:
+    def frame_handed_on(self, camera: int) -> None:
         """The stages behind the camera had room for the frame."""
         with self._lock:
-            self._progress.frame_handed_on(time.monotonic())
+            self._progress.source_answered(camera, time.monotonic())
 
-    def source_ended(self) -> None:
-        """No further frame will be taken in."""
+    def source_ended(self, camera: int) -> None:
+        """No further frame of this source will be taken in."""
         with self._lock:
-            self._progress.source_ended()
+            self._progress.source_ended(camera)
 
     def engine_asked(self) -> None:
         """The engine was given a batch."""
@@ -118,22 +121,17 @@ class HealthLog:
             if len(self._arrived) < _TRACKED:
                 self._arrived.update(arrivals)
 
-    def verdicts_committed(self, outcomes: Iterable[Outcome]) -> None:
-        """Verdicts are durable."""
+    def verdicts_committed(self, outcomes: Iterable[Outcome], *, complete: int, shed: int) -> None:
+        """Verdicts are durable; so many had all their frames, for so many there was no time."""
         with self._lock:
-            before = self._verdicts.total()
             self._verdicts.update(outcomes)
-            self._progress.frames_answered(self._verdicts.total() - before, time.monotonic())
+            self._shed += shed
+            self._progress.parts_answered(complete, time.monotonic())
 
     def parts_not_inspected(self, codes: Iterable[str]) -> None:
         """Verdicts are durable that inspected nothing: the code of each one's reason."""
         with self._lock:
             self._reasons.update(codes)
-
-    def parts_shed(self, count: int) -> None:
-        """So many parts are answered without inspection, since there was no time for them."""
-        with self._lock:
-            self._shed += count
 
     def disk_refused(self) -> None:
         """The disk did not take verdicts, and said so."""
@@ -195,6 +193,10 @@ class HealthLog:
         self,
         *,
         uptime_s: float,
+        parts: int,
+        frames_unasked: int,
+        triggers_repeated: int,
+        triggers_ignored: int,
         pending: int,
         refused: int,
         requests_ignored: int,
@@ -215,13 +217,17 @@ class HealthLog:
                 **self._about,
                 at=datetime.now(UTC),
                 uptime_s=round(uptime_s, 3),
+                parts=parts,
                 frames=self._frames,
+                frames_unasked=frames_unasked,
                 verdicts={outcome: self._verdicts[outcome] for outcome in Outcome},
                 not_inspected=dict(sorted(self._reasons.items())),
                 acknowledged=self._acknowledged,
                 pending=pending,
                 refused=refused,
                 shed=self._shed,
+                triggers_repeated=triggers_repeated,
+                triggers_ignored=triggers_ignored,
                 requests_ignored=requests_ignored,
                 not_mirrored=not_mirrored,
                 connections=connections,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import repeat
-from typing import Protocol, TypeAlias
+from typing import Protocol, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,21 @@ from edge_runtime.quality.admission import Rejected, admit
 from edge_runtime.quality.gate import QualityGate
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A moment on both clocks."""
+
+    monotonic: float
+    """Seconds; for whatever is reckoned with."""
+    utc: datetime
+    """For whatever is told."""
+
+    @classmethod
+    def now(cls) -> Self:
+        """The present."""
+        return cls(time.monotonic(), datetime.now(UTC))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatedFrame:
     """A frame the gate has looked at: pixels for the model, or the reason why there are none."""
@@ -37,6 +52,8 @@ class GatedFrame:
     """Of the frame, also where its quality was not enough; None where there is no picture or nobody
     measures."""
     preprocess_s: float
+    camera: int = 0
+    """Which of the station's cameras it is of, from 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +72,8 @@ class Judgement:
     """(features,) what the classifier read, a row of the batch's: copy what is kept. None where nothing
     was inferred, or the model does not tell."""
     timings_ms: Timings
+    camera: int = 0
+    """Which of the station's cameras it is of, from 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +82,7 @@ class Answered:
 
     verdict: Verdict
     views: tuple[Judgement, ...]
-    """One for each frame of the part, in the order they were taken."""
+    """One for each frame that there was of the part, in the order of its views."""
 
 
 class Observer(Protocol):
@@ -88,6 +107,7 @@ def gate(
     spec: InputSpec,
     measure: Measure | None = None,
     quality: QualityGate | None = None,
+    camera: int = 0,
 ) -> GatedFrame:
     """Decode, check and fit one frame, and hold it to the camera's quality gate, if it has one; timed.
 
@@ -111,23 +131,24 @@ def gate(
         rejection=rejection,
         statistics=statistics,
         preprocess_s=time.monotonic() - began,
+        camera=camera,
     )
 
 
-def answer_unseen(gated: GatedFrame, reason: str) -> Judgement:
-    """The answer for a frame that does not go to the engine: the gate's reason, else `reason`."""
-    decided, decided_at = time.monotonic(), datetime.now(UTC)
+def judge_unseen(gated: GatedFrame, reason: str, now: Moment) -> Judgement:
+    """Of a frame that the engine has not judged: not inspected, for the gate's reason or `reason`."""
     return Judgement(
         frame=gated.frame,
         pixels=gated.pixels,
         decision=policy.not_inspected(gated.rejection or reason),
         features=None,
-        decided_at=decided_at,
-        decided=decided,
+        decided_at=now.utc,
+        decided=now.monotonic,
         statistics=gated.statistics,
+        camera=gated.camera,
         timings_ms=Timings(
-            wait=_milliseconds(decided - gated.frame.arrived - gated.preprocess_s),
-            preprocess=_milliseconds(gated.preprocess_s),
+            wait=milliseconds(now.monotonic - gated.frame.arrived - gated.preprocess_s),
+            preprocess=milliseconds(gated.preprocess_s),
             infer=0.0,
         ),
     )
@@ -141,6 +162,12 @@ class Inspector:
         self._model = model
         self.problem: str | None = None
         """Why the last batch could not be inferred; None when it could."""
+        self._busy_since: float | None = None
+
+    def busy_s(self) -> float:
+        """How long the engine has had its present batch, seconds; 0 when it has none. For any thread."""
+        since = self._busy_since
+        return 0.0 if since is None else time.monotonic() - since
 
     def judge(self, batch: Sequence[GatedFrame]) -> tuple[Judgement, ...]:
         """One judgement per frame, in the order given."""
@@ -157,10 +184,11 @@ class Inspector:
                 decided_at=decided_at,
                 decided=decided,
                 statistics=gated.statistics,
+                camera=gated.camera,
                 timings_ms=Timings(
-                    wait=_milliseconds(began - gated.frame.arrived - gated.preprocess_s),
-                    preprocess=_milliseconds(gated.preprocess_s),
-                    infer=_milliseconds(infer_s if gated.pixels is not None else 0.0),
+                    wait=milliseconds(began - gated.frame.arrived - gated.preprocess_s),
+                    preprocess=milliseconds(gated.preprocess_s),
+                    infer=milliseconds(infer_s if gated.pixels is not None else 0.0),
                 ),
             )
             for gated, (decision, features) in zip(batch, judged, strict=True)
@@ -187,11 +215,16 @@ class Inspector:
         ]
 
     def _infer(self, visible: Sequence[Pixels]) -> list[_Judged]:
-        answer = self._engine.infer(np.stack(visible))
+        self._busy_since = time.monotonic()
+        try:
+            answer = self._engine.infer(np.stack(visible))
+        finally:
+            self._busy_since = None
         rows = policy.probabilities(answer.logits, self._model.decision.temperature)
         features = [None] * len(rows) if answer.features is None else answer.features
         return [(policy.decide(row, self._model), f) for row, f in zip(rows, features, strict=True)]
 
 
-def _milliseconds(seconds: float) -> float:
+def milliseconds(seconds: float) -> float:
+    """As a verdict tells a duration; never negative, though clocks of two threads may differ."""
     return round(max(seconds, 0.0) * 1000, 3)

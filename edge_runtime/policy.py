@@ -5,14 +5,18 @@ so a threshold means the same everywhere. Labels and limits come from the model'
 of classes, any number of them good.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.contracts.manifest import ModelSpec
 from edge_runtime.contracts.verdict import Outcome
+
+Unseen: TypeAlias = Literal["not_inspected", "review"]
+"""What a part is of which not every view was seen, and in no view a defect."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +87,25 @@ def decide(probabilities: npt.NDArray[np.float32], model: ModelSpec) -> Decision
         },
         reason=reason,
     )
+
+
+def combine(views: Sequence[Decision], unseen: Unseen) -> Decision:
+    """Decide about a part from what was decided about each view of it, one at least.
+
+    A defect in any view is the part's. Else all views must have been seen: a part of which one was
+    not is `not_inspected`, or for `review` where `unseen` says so. The view that decided speaks for
+    the part; of several equally grave ones the first, of defects the likeliest.
+    """
+    defects = [view for view in views if view.outcome is Outcome.DEFECT]
+    if defects:
+        return max(defects, key=lambda view: view.scores[str(view.label)])
+    for number, view in enumerate(views, start=1):
+        if view.outcome is Outcome.NOT_INSPECTED:
+            of = f" (view {number} of {len(views)})" if len(views) > 1 else ""
+            outcome = Outcome.NOT_INSPECTED if unseen == "not_inspected" else Outcome.REVIEW
+            return replace(view, outcome=outcome, reason=f"{view.reason}{of}")
+    uncertain = (view for view in views if view.outcome is Outcome.REVIEW)
+    return next(uncertain, views[0])
 
 
 def answers(model: ModelSpec) -> tuple[tuple[Outcome, str], ...]:

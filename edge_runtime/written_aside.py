@@ -11,16 +11,20 @@ from edge_runtime.errors import EdgeInspectError, UsageError
 
 
 @contextmanager
-def written_aside(target: Path, *, error: type[EdgeInspectError] = UsageError) -> Iterator[Path]:
+def written_aside(
+    target: Path, *, error: type[EdgeInspectError] = UsageError, synced: bool = True
+) -> Iterator[Path]:
     """A path beside `target` to write to; it takes the target's name when the block succeeds.
 
+    Without `synced` a power cut may leave an empty file or half of one; a kill still leaves none.
     Raises `error` in place of an OSError (disk full, no permission); the old file then stays.
     """
     aside = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         yield aside
-        with aside.open("rb") as written:
-            os.fsync(written.fileno())
+        if synced:
+            with aside.open("rb") as written:
+                os.fsync(written.fileno())
         aside.replace(target)
     except OSError as exc:
         raise error(

@@ -13,8 +13,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_runtime import policy
-from edge_runtime.bundle import DRIFT, MANIFEST, MANIFEST_DIGEST, QUALITY, digest_line
+from edge_runtime.bundle import CLASSIFIER, DRIFT, MANIFEST, MANIFEST_DIGEST, QUALITY, digest_line
+from edge_runtime.contracts.array import Array
 from edge_runtime.contracts.drift import DriftReference
+from edge_runtime.contracts.embedding import Classifier
 from edge_runtime.contracts.manifest import (
     BundleManifest,
     DecisionRule,
@@ -42,15 +44,21 @@ def model_spec(labels: tuple[str, ...] = ("no_defect", "red", "blue")) -> ModelS
     )
 
 
+def likes(classes: int) -> np.ndarray:
+    """(classes, 3): what each class thinks of red, green and blue."""
+    weights = np.zeros((classes, 3), np.float32)
+    weights[0, 1] = 6
+    for index in range(1, classes):
+        weights[index, 0 if index % 2 else 2] = 6 / ((index + 1) // 2)
+    return weights
+
+
 def write_model(path: Path, classes: int, *, tells: bool = True) -> None:
     """Logits from the mean colour: class 0 likes green, odd classes red, even ones blue.
 
     `tells` whether it has the outputs `features` and `feature_map` as well, as bundles of today do.
     """
-    weights = np.zeros((3, classes), np.float32)
-    weights[1, 0] = 6
-    for index in range(1, classes):
-        weights[0 if index % 2 else 2, index] = 6 / ((index + 1) // 2)
+    weights = likes(classes).T
     graph = helper.make_graph(
         [
             helper.make_node("Transpose", ["frames"], ["nchw"], perm=[0, 3, 1, 2]),
@@ -107,6 +115,9 @@ def write_bundle(
     folder = root / name / "1.0.0"
     (folder / "golden").mkdir(parents=True)
     write_model(folder / "float32.onnx", len(spec.labels), tells=tells)
+    if tells:
+        classifier = Classifier(weights=Array.of(likes(len(spec.labels))), normalised=None)
+        (folder / CLASSIFIER).write_text(classifier.to_json(), encoding="utf-8")
     if drift is not None:
         (folder / DRIFT).write_text(drift.to_json(), encoding="utf-8")
     if quality is not None:
@@ -131,7 +142,7 @@ def write_bundle(
         ),
         files={
             file: hashlib.sha256((folder / file).read_bytes()).hexdigest()
-            for file in ("float32.onnx", "golden/00.png", DRIFT, QUALITY)
+            for file in ("float32.onnx", "golden/00.png", CLASSIFIER, DRIFT, QUALITY)
             if (folder / file).exists()
         },
     )

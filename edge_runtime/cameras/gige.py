@@ -44,8 +44,9 @@ _KNOWN = ", ".join(name for name, _ in _TO_RGB.values())
 class GigeCamera:
     """A camera by its serial number, running freely.
 
-    `part_id` is `SERIAL-NUMBER`, numbered from 1 at each start. `captured_at` is when the first packet
-    arrived. The camera keeps its settings; `pixel_format` sets one that this station can take.
+    `part_id` is `SERIAL-NUMBER`, counted from 1 at each start, lost frames included. `captured_at` is
+    when the first packet arrived. The camera keeps its settings; `pixel_format` sets one that this
+    station can take.
     """
 
     def __init__(self, serial: str, *, pixel_format: str | None = None) -> None:
@@ -113,6 +114,7 @@ class GigeCamera:
         age = max(age, timedelta())
         self._count(buffer.get_frame_id())
         self._taken += 1
+        counter = self._taken + self._lost
         status = buffer.get_status()
         image: Pixels | Unreadable
         if status == self._aravis.BufferStatus.SUCCESS:
@@ -120,7 +122,8 @@ class GigeCamera:
         else:
             image = Unreadable(f"incomplete on the network: {status.value_nick}")
         return Frame(
-            part_id=f"{self._serial}-{self._taken:08d}",
+            part_id=f"{self._serial}-{counter:08d}",
+            counter=counter,
             captured_at=now_utc - age,
             arrived=now - age.total_seconds(),
             image=image,

@@ -169,6 +169,7 @@ class CaptureCamera:
             captured_at=record.captured_at,
             arrived=min(record.arrived, time.monotonic()),
             image=record.image if problem is None else Unreadable(problem),
+            counter=record.counter,
         )
 
     def _unusable(self, record: Record) -> str | None:

@@ -153,6 +153,7 @@ def _record(frame: Frame) -> Record:
         captured_at=frame.captured_at,
         arrived=frame.arrived,
         posted=time.monotonic(),
+        counter=frame.counter,
     )
 
 

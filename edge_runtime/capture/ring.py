@@ -38,12 +38,13 @@ _TEXT = 16 * 1024
 _BEAT = struct.Struct("d")  # native and aligned: one store, so that no half of it is ever read
 _LOST = struct.Struct("Q")
 _SLOTS_AT = mmap.PAGESIZE
-_HEADER = struct.Struct("<4sIQqddIIQI")
+_HEADER = struct.Struct("<4sIQqqddIIQI")
 _CHECKSUM = struct.Struct("<I")
 _TEXT_AT = _HEADER.size + _CHECKSUM.size
 _IMAGE_AT = -(-(_TEXT_AT + _TEXT) // mmap.PAGESIZE) * mmap.PAGESIZE
 _SLOT = -(-(_IMAGE_AT + CAPACITY) // mmap.PAGESIZE) * mmap.PAGESIZE
 _MAGIC = b"edge"
+_UNCOUNTED = -1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -79,6 +80,8 @@ class Record:
     """When the source had the frame, seconds."""
     posted: float = 0.0
     """When it was put into the memory, seconds."""
+    counter: int | None = None
+    """The number of the exposure as the camera counts, from 0; None if it does not."""
 
 
 class Ring:
@@ -137,6 +140,7 @@ class Ring:
             record.kind,
             self._number,
             (record.captured_at - _EPOCH) // timedelta(microseconds=1),
+            _UNCOUNTED if record.counter is None else record.counter,
             record.arrived,
             record.posted,
             height,
@@ -157,7 +161,7 @@ class Ring:
         at = _SLOTS_AT + self._number % SLOTS * _SLOT
         header = self._memory[at : at + _HEADER.size]
         (checksum,) = _CHECKSUM.unpack_from(self._memory, at + _HEADER.size)
-        magic, kind, number, captured, arrived, posted, height, width, length, words = (
+        magic, kind, number, captured, counter, arrived, posted, height, width, length, words = (
             _HEADER.unpack(header)
         )
         if magic != _MAGIC or number != self._number or words > _TEXT or length > CAPACITY:
@@ -187,6 +191,7 @@ class Ring:
             captured_at=_EPOCH + timedelta(microseconds=captured),
             arrived=arrived,
             posted=posted,
+            counter=None if counter == _UNCOUNTED else counter,
         )
 
 
@@ -216,4 +221,5 @@ def _fitting(record: Record) -> Record:
         captured_at=record.captured_at,
         arrived=record.arrived,
         posted=record.posted,
+        counter=record.counter,
     )

@@ -13,6 +13,9 @@ from edge_runtime.mes.credentials import PASSWORD_CREDENTIAL, PASSWORD_VARIABLE
 _STATE_KEYS = ("station", "state_dir")
 _BROKER_KEYS = ("broker", "site", "mqtt_ca", "mqtt_certificate", "mqtt_key")
 
+_SEVERAL = ("source",)
+"""Keys that may be given more than once."""
+
 
 def add_station_flags(parser: argparse.ArgumentParser) -> None:
     """One flag per configuration key, and `--config FILE`."""
@@ -57,7 +60,10 @@ def _add_flags(parser: argparse.ArgumentParser, keys: Iterable[str]) -> None:
             parser.add_argument(flag, action=argparse.BooleanOptionalAction, dest=key, help=words)
         else:
             metavar = key.rpartition("_")[2].upper()
-            parser.add_argument(flag, dest=key, default=None, metavar=metavar, help=words)
+            action = "append" if key in _SEVERAL else "store"
+            parser.add_argument(
+                flag, dest=key, default=None, metavar=metavar, action=action, help=words
+            )
 
 
 class _RefusePassword(argparse.Action):

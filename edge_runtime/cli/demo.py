@@ -135,7 +135,7 @@ def _listen(mes: Subscriber, view: MesView, finished: threading.Event) -> None:
 def _report(health: Health, view: MesView) -> int:
     received = view.feed.sequence.received
     duplicated = view.feed.sequence.duplicates
-    lost = health.frames - received
+    lost = health.parts - received
     counts = ", ".join(f"{count} {outcome}" for outcome, count in health.verdicts.items())
     latency = (
         f"p50={health.latency.p50_ms:.1f}ms p99={health.latency.p99_ms:.1f}ms"
@@ -144,10 +144,10 @@ def _report(health: Health, view: MesView) -> int:
     )
     print(f"\n{health.bundle} on {health.engine}: {counts}")
     print(
-        f"parts={health.frames} verdicts={received} lost={lost} "
+        f"parts={health.parts} verdicts={received} lost={lost} "
         f"duplicated={duplicated} frame-to-PUBACK {latency}"
     )
-    return 0 if lost == 0 and duplicated == 0 and health.frames > 0 else 1
+    return 0 if lost == 0 and duplicated == 0 and health.parts > 0 else 1
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from edge_runtime.assembly import open_station
 from edge_runtime.cli.arguments import add_station_flags, station_config
 from edge_runtime.config import RELOADABLE, StationConfig
 from edge_runtime.contracts.health import Health
-from edge_runtime.errors import UsageError
+from edge_runtime.errors import EngineHangsError, UsageError
 from edge_runtime.service.notify import open_notifier
 from edge_runtime.service.supervisor import Supervisor
 
@@ -32,9 +32,9 @@ examples:
 
 Every key is also a variable: EDGE_INSPECT_MAX_BATCH=16. Flags win over variables, variables over the
 file. The broker's password comes from EDGE_INSPECT_MQTT_PASSWORD or the systemd credential
-mqtt-password, a certificate's key from mqtt-key. SIGTERM, SIGINT and --frames drain: every frame taken
-in is answered, then exit 0. SIGHUP reads log_level anew. With --http-port 9464, /healthz, /readyz and
-/metrics are answered on this machine.
+mqtt-password, a certificate's key from mqtt-key. SIGTERM, SIGINT and --frames drain: every frame
+taken in is answered, then exit 0; exit 5 where the engine never came back. SIGHUP reads log_level
+anew. With --http-port 9464, /healthz, /readyz and /metrics are answered on this machine.
 """
 
 
@@ -62,14 +62,20 @@ def run(arguments: argparse.Namespace) -> int:
         reload=lambda: _reload(arguments, config),
         http=None if config.http_port is None else (config.http_host, config.http_port),
     )
-    with (
-        supervisor,
-        stop_on_signals() as stop,
-        _on_hang_up(supervisor.request_reload),
-        open_station(config, os.environ, supervisor.building) as station,
-    ):
-        supervisor.watch(station)
-        health = station.run(stop)
+    try:
+        with (
+            supervisor,
+            stop_on_signals() as stop,
+            _on_hang_up(supervisor.request_reload),
+            open_station(config, os.environ, supervisor.building) as station,
+        ):
+            supervisor.watch(station)
+            health = station.run(stop)
+    except EngineHangsError as exc:
+        # All is answered and closed but the engine. The interpreter's end would unload it while a thread
+        # is still inside, or wait for that thread.
+        print(f"edge-inspect: {exc}", file=sys.stderr, flush=True)
+        os._exit(exc.exit_code)
     print(summary(health), file=sys.stderr)
     return 0
 
@@ -132,7 +138,10 @@ def summary(health: Health) -> str:
     counts = " ".join(f"{outcome}={count}" for outcome, count in health.verdicts.items())
     waiting = f"; {health.pending} wait in the journal" if health.pending else ""
     refused = f"; {health.refused} refused by the broker" if health.refused else ""
+    taken = f"{health.frames} frames"
+    if health.parts != health.frames:
+        taken = f"{health.parts} parts of {taken}"
     return (
-        f"edge-inspect: {health.frames} frames, {sum(health.verdicts.values())} verdicts ({counts}), "
+        f"edge-inspect: {taken}, {sum(health.verdicts.values())} verdicts ({counts}), "
         f"{health.acknowledged} acknowledged{waiting}{refused}"
     )

@@ -113,7 +113,8 @@ class Moved(Contract):
     psi: float | None
     """Population stability index over the most recent parts; null for shares and scores."""
     wasserstein: float | None
-    """Distance of the distributions in standard deviations of the reference; null likewise."""
+    """Distance of the distributions in standard deviations of the reference: of a measure Wasserstein-1,
+    of the centre of features Frechet's (Wasserstein-2 of normal ones, by axes); null otherwise."""
     affected: Share | None
     """Share of recent parts outside of where 95 % of the reference lies; null likewise."""
     camera: int | None = None

@@ -35,6 +35,8 @@ class Frame:
     arrived: float
     """When this process received it; monotonic clock, seconds."""
     image: bytes | Pixels | Unreadable
+    counter: int | None = None
+    """The number of the exposure as the camera counts them, lost ones included; None if it does not."""
 
     def __post_init__(self) -> None:
         if self.captured_at.tzinfo is None:

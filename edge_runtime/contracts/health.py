@@ -23,7 +23,7 @@ class Latency(Contract):
 
 
 class Health(Contract):
-    """Counters since this daemon started. At rest, `frames` = sum of `verdicts`."""
+    """Counters since this daemon started. At rest, `parts` = sum of `verdicts`."""
 
     schema_: Annotated[Literal["edge-inspect/health/1"], Field(alias="schema")] = HEALTH_SCHEMA
     boot_id: str
@@ -34,8 +34,12 @@ class Health(Contract):
     uptime_s: Annotated[float, Field(ge=0)]
     bundle: str
     engine: str
+    parts: Count = 0
+    """Parts that were announced, by a trigger or by their frame."""
     frames: Count
-    """Frames taken in from the camera."""
+    """Frames taken in for them."""
+    frames_unasked: Count = 0
+    """Frames that no part waited for: exposed before its trigger, or between parts."""
     verdicts: Mapping[Outcome, Count]
     """Verdicts committed, by outcome."""
     not_inspected: Mapping[str, Count] = {}
@@ -48,6 +52,10 @@ class Health(Contract):
     """Verdicts in the journal that wait for the broker."""
     refused: Count
     """Verdicts in the journal that the broker refused for good; they are kept."""
+    triggers_repeated: Count = 0
+    """Triggers that had come before; a part is answered once."""
+    triggers_ignored: Count = 0
+    """Triggers that could not be read or came too fast to be taken in; they have no verdict."""
     requests_ignored: Count = 0
     """Replay requests that came too fast to be answered."""
     not_mirrored: Count = 0

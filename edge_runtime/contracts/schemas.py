@@ -6,6 +6,7 @@ from pathlib import Path
 
 from edge_runtime.contracts.base import Contract
 from edge_runtime.contracts.drift import DriftReference, DriftReport
+from edge_runtime.contracts.embedding import Classifier, EmbeddingReference
 from edge_runtime.contracts.health import Health
 from edge_runtime.contracts.journal import JournalHead
 from edge_runtime.contracts.label import Label, LabelAnswer
@@ -15,6 +16,7 @@ from edge_runtime.contracts.recording import RecordedFrame, RecordingHeader
 from edge_runtime.contracts.replay import ReplayAnswer, ReplayRequest
 from edge_runtime.contracts.retrain import EvidencePack, RetrainState
 from edge_runtime.contracts.sample import Sample
+from edge_runtime.contracts.trigger import Trigger
 from edge_runtime.contracts.verdict import VerdictMessage
 
 PUBLISHED: dict[str, type[Contract]] = {
@@ -23,6 +25,8 @@ PUBLISHED: dict[str, type[Contract]] = {
     "journal": JournalHead,
     "drift": DriftReport,
     "drift-reference": DriftReference,
+    "embedding-reference": EmbeddingReference,
+    "classifier": Classifier,
     "quality": QualityReference,
     "retrain": RetrainState,
     "evidence": EvidencePack,
@@ -30,6 +34,7 @@ PUBLISHED: dict[str, type[Contract]] = {
     "replay-answer": ReplayAnswer,
     "label": Label,
     "label-answer": LabelAnswer,
+    "trigger": Trigger,
     "recording": RecordingHeader,
     "recorded-frame": RecordedFrame,
     "sample": Sample,

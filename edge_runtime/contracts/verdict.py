@@ -1,4 +1,4 @@
-"""A verdict: exactly one for every frame that entered the station.
+"""A verdict: exactly one for every part that entered the station.
 
 What is committed to the journal (`Verdict`) and what the MES receives (`VerdictMessage`) are the
 same bytes but for one field at the end, `delivery`, which only the sending can know. So a message
@@ -50,6 +50,20 @@ class Timings(Contract):
     """The whole batch's inference; every frame of a batch waits for all of it. 0 if none ran."""
 
 
+class View(Contract):
+    """What one picture of a part said."""
+
+    camera: Annotated[int, Field(ge=1)]
+    """Which of the station's sources, counted from 1 in the order of its configuration."""
+    frame_id: PartId | None
+    """What the source calls the frame; null where none came."""
+    captured_at: UtcTime | None
+    verdict: Outcome
+    label: str | None
+    reason: str | None
+    scores: Mapping[str, Annotated[float, Field(ge=0, le=1)]]
+
+
 class Lane(StrEnum):
     """Why a verdict is sent now."""
 
@@ -93,7 +107,10 @@ class Verdict(Contract):
     """The MES's name for the inspection, as configured; null where the station was not told."""
     internal_recipe_id: str
     """`NAME/VERSION` of the bundle that decided."""
+    triggered_at: UtcTime | None = None
+    """When the part was announced; null where its frame itself was the trigger."""
     captured_at: UtcTime
+    """When its first frame was exposed; where none came, when the part was announced."""
     decided_at: UtcTime
     verdict: Outcome
     label: str | None
@@ -101,7 +118,10 @@ class Verdict(Contract):
     reason: str | None = None
     """Why a part was not inspected or needs review; null for `ok` and `defect`."""
     scores: Mapping[str, Annotated[float, Field(ge=0, le=1)]]
-    """Calibrated probability of each class, in the manifest's order; empty if nothing was inspected."""
+    """Calibrated probability of each class, in the manifest's order; empty if nothing was inspected.
+    Of a part with several views, those of the view that decided."""
+    views: tuple[View, ...] = ()
+    """What each view of a part with several said; empty where there is one, which the verdict is of."""
     thresholds: Thresholds
     model_sha256: Sha256
     """Hash of the model file that ran."""

@@ -116,9 +116,14 @@ def _camera(draft: ConfigDraft) -> str:
     source = draft.value("source")
     if source is None:
         raise CameraError("no source to check: give --source")
+    sources = (source,) if isinstance(source, str) else source
+    return "; ".join(_first_frame(draft, each) for each in sources)
+
+
+def _first_frame(draft: ConfigDraft, source: str) -> str:
     spec, quality = _seen_through(draft)
     deadline = time.monotonic() + _FRAME_WITHIN_S
-    with closing(open_camera(str(source))) as camera:
+    with closing(open_camera(source)) as camera:
         while time.monotonic() < deadline:
             try:
                 frame = camera.read(0.5)
@@ -164,7 +169,8 @@ def _broker(draft: ConfigDraft) -> str:
     listened_to = "inspection/#"
     if draft.config is not None:
         station = StationId.parse(draft.config.station)
-        listened_to = Topics(site=draft.config.site, station=station).replay_set
+        topics = Topics(site=draft.config.site, station=station)
+        listened_to = topics.trigger if draft.config.trigger == "mqtt" else topics.replay_set
     credentials = read_credentials(
         os.environ,
         ca=draft.path("mqtt_ca"),

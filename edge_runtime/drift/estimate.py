@@ -51,7 +51,7 @@ class Estimator:
     """Counts the answers of the last BLOCKS blocks, and estimates figures from such counts."""
 
     def __init__(self, reference: AnswerReference) -> None:
-        self._cells = cells(reference)
+        self._cells = _cells(reference)
         self._columns: dict[tuple[Outcome, str], tuple[list[float], list[int]]] = {}
         for column, cell in enumerate(reference.cells):
             limits, columns = self._columns.setdefault((cell.outcome, cell.label), ([], []))
@@ -68,8 +68,11 @@ class Estimator:
         """Count a block of parts: outcome, class, and the probability of that class."""
         counted = [0] * self.counts.shape[1]
         for outcome, label, certain in answers:
-            limits, columns = self._columns[outcome, label]
-            counted[columns[max(0, bisect_right(limits, certain) - 1)]] += 1
+            # What the decision rule alone cannot answer, such as a review for a view that lacks, has no
+            # likeness among the validation images.
+            if (cells := self._columns.get((outcome, label))) is not None:
+                limits, columns = cells
+                counted[columns[max(0, bisect_right(limits, certain) - 1)]] += 1
         self.counts[self.blocks % BLOCKS] = counted
         self.blocks += 1
 
@@ -117,7 +120,7 @@ def doubt(measure: str, shift: float) -> str | None:
     )
 
 
-def cells(reference: AnswerReference) -> Cells:
+def _cells(reference: AnswerReference) -> Cells:
     """The cells of a bundle's reference, as counts to reckon with."""
     return Cells(
         labels=reference.labels,

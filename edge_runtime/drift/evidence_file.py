@@ -13,12 +13,16 @@ from typing import Any
 import numpy as np
 
 from edge_runtime.contracts.drift import DriftReference
+from edge_runtime.contracts.embedding import EmbeddingReference
+from edge_runtime.drift.embedding_monitor import EmbeddingMonitor
 from edge_runtime.drift.monitor import Monitor
-from edge_runtime.drift.state import State
+from edge_runtime.drift.state import State, portion
 from edge_runtime.errors import StateError
 from edge_runtime.written_aside import written_aside
 
 _LOG = logging.getLogger(__name__)
+EMBEDDING = "embedding"
+"""Under this name stands what the monitor of features has learnt."""
 _FORM = "edge-inspect/drift-evidence/1"
 
 
@@ -29,6 +33,21 @@ class EvidenceFile:
         self._path = folder / "drift.npz"
         self._mark = f"{_FORM} {learnt_with}"
         self._failing = False
+        self._found: State | None = None
+        self._looked = False
+
+    def embedding(self, reference: EmbeddingReference, *, parts_per_day: float) -> EmbeddingMonitor:
+        """Likewise a monitor of what the network sees."""
+        state = self._read()
+        if state is not None:
+            resumed = EmbeddingMonitor(reference, parts_per_day=parts_per_day)
+            try:
+                resumed.resume(portion(EMBEDDING, state))
+            except ValueError as exc:
+                self._refuse(f"{EMBEDDING}: {exc}")
+            else:
+                return resumed
+        return EmbeddingMonitor(reference, parts_per_day=parts_per_day)
 
     def monitor(
         self, reference: DriftReference, *, parts_per_day: float, cameras: int = 1
@@ -47,6 +66,11 @@ class EvidenceFile:
         return Monitor(reference, parts_per_day=parts_per_day, cameras=cameras)
 
     def _read(self) -> State | None:
+        if not self._looked:
+            self._looked, self._found = True, self._load()
+        return self._found
+
+    def _load(self) -> State | None:
         try:
             with np.load(self._path, allow_pickle=False) as saved:
                 state = {name: saved[name] for name in saved.files}

@@ -13,8 +13,11 @@ from edge_runtime.contracts.drift import DriftLevel, DriftReport
 from edge_runtime.contracts.performance import Measured
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.drift import words
-from edge_runtime.drift.evidence_file import EvidenceFile
+from edge_runtime.drift.embedding_monitor import EmbeddingMonitor
+from edge_runtime.drift.evidence_file import EMBEDDING, EvidenceFile
+from edge_runtime.drift.levels import highest
 from edge_runtime.drift.monitor import Monitor, Part
+from edge_runtime.drift.state import named
 from edge_runtime.drift.window import BLOCK
 
 _LOG = logging.getLogger(__name__)
@@ -33,6 +36,7 @@ class DriftLog:
         station: StationId,
         bundle: str,
         monitor: Monitor | None,
+        embedding: EmbeddingMonitor | None = None,
         instead: str = "",
         evidence: EvidenceFile | None = None,
         measured: Callable[[], Measured | None] = lambda: None,
@@ -45,6 +49,7 @@ class DriftLog:
             "bundle": bundle,
         }
         self._monitor = monitor
+        self._embedding = embedding
         self._instead = instead
         self._evidence = evidence
         self._measured = measured
@@ -66,7 +71,9 @@ class DriftLog:
         with self._lock:
             for part in parts:
                 self._monitor.observe(part)
-            level = self._monitor.level
+                if self._embedding is not None:
+                    self._embedding.observe(part)
+            level = self._present(self._monitor)
         if level is not self._level:
             self._level = level
             _LOG.warning("drift: %s: %s", level.value, self.snapshot().summary)
@@ -76,7 +83,14 @@ class DriftLog:
         if self._monitor is None:
             return self._report(DriftLevel.NOT_MONITORED, f"not monitored: {self._instead}")
         with self._lock:
-            level, moved, parts = self._monitor.level, self._monitor.moved(), self._monitor.parts
+            level, moved, parts = (
+                self._present(self._monitor),
+                self._monitor.moved(),
+                self._monitor.parts,
+            )
+            if self._embedding is not None:
+                moved += self._embedding.moved()
+                moved = tuple(sorted(moved, key=lambda m: m.level is not DriftLevel.ALARM))
             effects, answered = self._monitor.effects(), self._monitor.answered()
         estimated = None
         if answered is not None:
@@ -104,7 +118,14 @@ class DriftLog:
                 return
             self._saved = self._monitor.parts
             state = {name: array.copy() for name, array in self._monitor.state().items()}
+            if self._embedding is not None:
+                seen = named(EMBEDDING, self._embedding.state())
+                state |= {name: array.copy() for name, array in seen.items()}
         self._evidence.write(state)
+
+    def _present(self, monitor: Monitor) -> DriftLevel:
+        others = [] if self._embedding is None else [self._embedding.level]
+        return highest([monitor.level, *others])
 
     def _report(self, level: DriftLevel, summary: str) -> DriftReport:
         return DriftReport(

@@ -68,15 +68,19 @@ class Part:
     label: str | None
     score: float | None
     """Defect score, 0..1; None where nothing was inspected."""
+    further: tuple[FrameStatistics, ...] = ()
+    """Of the part's other views: each is measured, the part counts once."""
     certain: float | None = None
     """Probability of `label`, 0..1; None where nothing was inspected or nobody noted it."""
+    features: npt.NDArray[np.float32] | None = None
+    """(features,) as the model told them, for `EmbeddingMonitor`; None where it did not."""
     cameras: tuple[int, ...] = (0,)
     """Of which camera each view is, in the order of `measured`."""
 
     @property
     def measured(self) -> tuple[FrameStatistics, ...]:
         """Of all views that could be seen."""
-        return () if self.statistics is None else (self.statistics,)
+        return (() if self.statistics is None else (self.statistics,)) + self.further
 
 
 class Monitor:
@@ -133,7 +137,9 @@ class Monitor:
         self.parts += 1
         if self._by_camera:
             for camera, view in zip(part.cameras, part.measured, strict=False):
-                self._by_camera[camera].observe(replace(part, statistics=view, cameras=(0,)))
+                self._by_camera[camera].observe(
+                    replace(part, statistics=view, further=(), cameras=(0,))
+                )
         self._block.append(part)
         if len(self._block) == BLOCK:
             self.take_block(self._block[0].at, *self.numbers(self._block))
@@ -142,9 +148,9 @@ class Monitor:
             self._block.clear()
 
     def numbers(self, block: Sequence[Part]) -> tuple[Floats, Floats]:
-        """Measures (parts seen, measures) and shares (parts, shares) of a block, in the order of the
+        """Measures (views seen, measures) and shares (parts, shares) of a block, in the order of the
         reference; of the shares those that are `watched`."""
-        rows = [part.statistics.row() for part in block if part.statistics is not None]
+        rows = [statistics.row() for part in block for statistics in part.measured]
         values = np.array(rows).reshape(-1, len(MEASURES))[:, self._measured.columns]
         return values, self._counted.values(block)
 
@@ -354,7 +360,8 @@ class _Measured:
         if len(standardised) < _FEWEST_SEEN:
             return np.zeros((2, len(self.sizes)))
         means = standardised.mean(axis=0)
-        variance = self.scatter.variance * (BLOCK / len(standardised))
+        # The views of a part are alike: more of them than parts are no more evidence.
+        variance = self.scatter.variance * max(1.0, BLOCK / len(standardised))
         steps = mean_steps(means, variance, self._tolerated, self._sought)
         # After the bet: an e-value may know only what came before its block.
         self.scatter.add(means)

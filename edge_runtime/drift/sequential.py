@@ -18,9 +18,9 @@ from edge_runtime.drift.state import State, take_over
 
 Floats = npt.NDArray[np.float64]
 
-_FORGETTING = 1 / 64
+FORGETTING = 1 / 64
 """Weight of a new block in the running estimate of how much block means scatter."""
-_CLIPPED_AT = 9.0
+CLIPPED_AT = 9.0
 """A squared difference counts at most so many times the present estimate: a jump is no scatter."""
 _SMALLEST_FACTOR = 0.1
 """Of a bet on a fall: the share bet on is no less than this part of the tolerated one."""
@@ -82,8 +82,8 @@ class Scatter:
         """Take in a block's means (count,)."""
         if not np.isnan(self._last).any():
             squared = (means - self._last) ** 2 / 2
-            limited = np.minimum(squared, _CLIPPED_AT * self.variance)
-            self._variance += _FORGETTING * (limited - self._variance)
+            limited = np.minimum(squared, CLIPPED_AT * self.variance)
+            self._variance += FORGETTING * (limited - self._variance)
         self._last[:] = means
 
     def state(self) -> dict[str, npt.NDArray[Any]]:

@@ -32,7 +32,7 @@ class Window:
     """Sums of the same, standardised and winsorised: what levels are judged by."""
     seen: npt.NDArray[np.int64]
     outside: npt.NDArray[np.int64]
-    counts: npt.NDArray[np.uint8]
+    counts: npt.NDArray[np.uint16]
     share_sums: Floats
     share_parts: npt.NDArray[np.int64]
     """Of how many parts each share is."""
@@ -50,7 +50,7 @@ class Window:
             shifts=np.zeros((BLOCKS, len(measures))),
             seen=np.zeros(BLOCKS, np.int64),
             outside=np.zeros((BLOCKS, len(measures)), np.int64),
-            counts=np.zeros((BLOCKS, len(measures), bins), np.uint8),
+            counts=np.zeros((BLOCKS, len(measures), bins), np.uint16),
             share_sums=np.zeros((BLOCKS, shares)),
             share_parts=np.zeros((BLOCKS, shares), np.int64),
         )

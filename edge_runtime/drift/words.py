@@ -49,6 +49,31 @@ def of_share(name: str, reference: float, now: float) -> str:
     return f"{what}: {_percent(now)} of parts, {_percent(reference)} in training"
 
 
+def of_features(name: str, reference: float, now: float) -> str:
+    """A shift of what the network sees: `what the network sees has moved: ...`."""
+    what = name.removeprefix("features:")
+    if what == "centre":
+        return (
+            f"what the network sees has moved: on average by {now:.1f} standard deviations from parts "
+            "of training that were decided alike"
+        )
+    if what == "distance":
+        return (
+            f"what the network sees scatters {'wider' if now > reference else 'less'}: parts lie "
+            f"{now:.2g}x as far from the middle of their class as in training"
+        )
+    if what == "residual":
+        side = "new in kind" if now > reference else "plainer"
+        return (
+            f"what the network sees is {side}: {now:.2g}x as much of it lies in directions that "
+            "training did not have"
+        )
+    return (
+        f"{_percent(now)} of parts look to the network like hardly any of training "
+        f"({_percent(reference)} there)"
+    )
+
+
 def of_figures(how: str, found: Figures, unreliable: str | None) -> str:
     """Figures as a sentence: `estimated: macro F1 0.96 (0.93 to 0.98), ...`."""
     named = (

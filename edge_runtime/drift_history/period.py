@@ -7,7 +7,7 @@ published it passes over fields that it does not know.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
 from pydantic import Field
 
@@ -15,6 +15,7 @@ from edge_runtime import policy
 from edge_runtime.contracts.base import Contract, UtcTime
 from edge_runtime.contracts.drift import DriftLevel, DriftReference, DriftReport, Share
 from edge_runtime.contracts.manifest import ModelSpec
+from edge_runtime.contracts.performance import Figures
 from edge_runtime.contracts.verdict import Outcome, Verdict
 from edge_runtime.drift.levels import highest
 from edge_runtime.drift.statistics import MEASURES, FrameStatistics
@@ -31,6 +32,15 @@ class MeasureCourse(Contract, extra="ignore"):
     """On the measure's own scale: `edge_runtime.drift.statistics.FrameStatistics`."""
     affected: Share
     """Share of the frames outside of where 95 % of the reference lies."""
+
+
+class KeptFigures(Figures, extra="ignore"):
+    """Estimated or measured figures, without what is said about them."""
+
+    @classmethod
+    def of(cls, figures: Figures | None) -> Self | None:
+        """Those of a report."""
+        return None if figures is None else cls.model_validate(figures.model_dump())
 
 
 class Period(Contract, extra="ignore"):
@@ -55,6 +65,10 @@ class Period(Contract, extra="ignore"):
     """The gravest of the period."""
     effects: Mapping[str, float]
     """As in `DriftReport`, at the period's end."""
+    estimated: KeptFigures | None = None
+    """Likewise."""
+    measured: KeptFigures | None = None
+    """Likewise."""
 
     @property
     def inspected(self) -> int:
@@ -125,6 +139,8 @@ class Tally:
             },
             level=report.level,
             effects=report.effects,
+            estimated=KeptFigures.of(report.estimated),
+            measured=KeptFigures.of(report.measured),
         )
 
 
@@ -160,6 +176,8 @@ def merged(periods: Sequence[Period]) -> Period:
         },
         level=highest(each.level for each in periods),
         effects=periods[-1].effects,
+        estimated=periods[-1].estimated,
+        measured=periods[-1].measured,
     )
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from edge_runtime.contracts.drift import DriftReference, DriftReport, Moved
+from edge_runtime.contracts.performance import Estimated, Measured
 from edge_runtime.drift_history.period import Period
 
 
@@ -12,10 +13,20 @@ class KeptMoved(Moved, extra="ignore"):
     """A statistic that had moved, perhaps as a newer version described it."""
 
 
+class KeptEstimated(Estimated, extra="ignore"):
+    """Figures that were estimated."""
+
+
+class KeptMeasured(Measured, extra="ignore"):
+    """Figures that were measured."""
+
+
 class KeptReport(DriftReport, extra="ignore"):
     """A report as it was published, perhaps by a newer version."""
 
     moved: tuple[KeptMoved, ...]
+    estimated: KeptEstimated | None = None
+    measured: KeptMeasured | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

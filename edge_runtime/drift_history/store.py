@@ -115,7 +115,7 @@ class HistoryStore:
     def _write_standing(
         self, database: sqlite3.Connection, period: Period, report: DriftReport
     ) -> tuple[object, int]:
-        what = (report.level, frozenset((each.statistic, each.level) for each in report.moved))
+        what = (report.level, frozenset((m.statistic, m.camera, m.level) for m in report.moved))
         at = _stamp(period.began)
         if self._standing is not None and self._standing[0] == what:
             at = self._standing[1]

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from edge_runtime.contracts.drift import DriftLevel, Moved
-from edge_runtime.drift.monitor import CLASS, NOT_INSPECTED, REVIEW, SCORE
+from edge_runtime.drift.monitor import CERTAINTY, CLASS, NOT_INSPECTED, REVIEW, SCORE
 from edge_runtime.drift.statistics import MEASURES
 
 _RISEN: Final = {
@@ -103,10 +103,25 @@ def _looks(moved: Sequence[Moved]) -> Iterator[str]:
     """Where to look for each; classes, whose shares move together, in one step."""
     classes = [each for each in moved if each.statistic.startswith(CLASS)]
     for each in moved:
-        if each not in classes:
+        if each.statistic.startswith(CERTAINTY):
+            yield _of_certainty(each)
+        elif each not in classes:
             yield (_RISEN if each.effect > 0 else _FALLEN)[each.statistic]
         elif each is classes[0]:
             yield _of_classes(classes)
+
+
+def _of_certainty(moved: Moved) -> str:
+    name = moved.statistic.removeprefix(CERTAINTY).replace("_", " ")
+    if moved.effect > 0:
+        return (
+            f"The model is surer of {name} than in training: have some of the last ones looked at, it "
+            "may be sure and wrong."
+        )
+    return (
+        f"The model is less sure of {name} than in training: look at the last ones. A defect that it "
+        "has not been taught often begins so."
+    )
 
 
 def _of_classes(moved: Sequence[Moved]) -> str:

@@ -93,7 +93,7 @@ def tell(history: History, drifted: tuple[Picture, ...] = ()) -> Contents:
     report = standings[-1].report if standings else history.standings[-1].report
     step = _step(periods[-1].ended - periods[0].began)
     first_moved = tuple(sorted(report.moved, key=lambda each: each.since))
-    moved = {each.statistic: each for each in first_moved}
+    moved = {each.statistic: each for each in reversed(first_moved)}
     measures = history.reference.measures if history.reference else ()
     courses = [Course(measure=each, moved=moved.get(each.name)) for each in measures]
     return Contents(

@@ -4,16 +4,18 @@ Needs the extra `report`.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from edge_runtime.contracts.drift import Moved
+from edge_runtime.contracts.performance import Figure, Figures
 from edge_runtime.contracts.verdict import Outcome
 from edge_runtime.decoding import Undecodable, decode
 from edge_runtime.drift import words
 from edge_runtime.drift.levels import MEASURE_SIZES
-from edge_runtime.drift.monitor import CLASS
+from edge_runtime.drift.monitor import CERTAINTY, CLASS
 from edge_runtime.drift_history.period import Period
-from edge_runtime.drift_history.records import Picture
+from edge_runtime.drift_history.records import KeptReport, Picture
 from edge_runtime.drift_report import advice
 from edge_runtime.drift_report.contents import Contents, Course, sentence
 from edge_runtime.drift_report.time_axis import time_axis
@@ -23,6 +25,12 @@ from edge_runtime.pages.page import Pages
 from edge_runtime.pages.picture import jpeg
 
 _PAGES = Pages("edge_runtime.drift_report")
+FIGURES = (
+    ("Macro F1", "macro_f1"),
+    ("Share of defects that are found", "defect_recall"),
+    ("Share of good parts that are rejected", "false_positive_rate"),
+)
+_NOTHING = "-"
 _SIDE = 192
 _GAP = 3.0
 """Steps without a part from which on a line is broken."""
@@ -41,6 +49,8 @@ def render(contents: Contents) -> str:
         steps=advice.what_to_do(report.level, contents.first_moved),
         overview=_overview(contents),
         verdicts=_verdicts(contents),
+        figures=_figures(contents),
+        rows=_figure_rows(report),
         courses=[
             (
                 _title(course),
@@ -60,7 +70,8 @@ def render(contents: Contents) -> str:
 
 def named(statistic: str) -> str:
     """A statistic as it is called in a sentence."""
-    return statistic.replace(CLASS, "class ").replace("_", " ")
+    words = statistic.replace(CLASS, "class ").replace(CERTAINTY, "certainty of ")
+    return words.replace("_", " ")
 
 
 def _dated(pictures: Sequence[Picture], form: str) -> list[tuple[str, str]]:
@@ -121,6 +132,57 @@ def _verdicts(contents: Contents) -> str:
         drawn=drawn, y=Axis(label="of parts", percent=True), title="How parts are answered"
     )
     return charts.panels("verdicts", [panel], _axis(contents), shaded=_since(contents))
+
+
+def _figures(contents: Contents) -> str:
+    """Estimated and measured figures over time with their intervals; nothing where there are none."""
+    rows = []
+    for title, field in FIGURES:
+        drawn = [
+            _figure_line(contents, how, field)
+            for how in ("estimated", "measured")
+            if any(_figure(each, how, field) for each in contents.periods)
+        ]
+        if drawn:
+            rows.append(Panel(drawn=drawn, y=Axis(label="", percent=True), title=title))
+    return charts.panels("figures", rows, _axis(contents), shaded=_since(contents)) if rows else ""
+
+
+def _figure(period: Period, how: str, field: str) -> Figure | None:
+    figures: Figures | None = getattr(period, how)
+    found: Figure | None = None if figures is None else getattr(figures, field)
+    return found
+
+
+def _figure_line(contents: Contents, how: str, field: str) -> Line:
+    """The value with its interval as the band."""
+
+    def end(which: str) -> Line:
+        return _line(
+            contents,
+            how,
+            lambda each: (
+                None
+                if (found := _figure(each, how, field)) is None
+                else float(getattr(found, which))
+            ),
+        )
+
+    return replace(end("value"), band=(end("low").y, end("high").y))
+
+
+def _figure_rows(report: KeptReport) -> list[tuple[str, ...]]:
+    """Of each figure: its name, estimated and measured at present."""
+    found = [
+        (title, *(_written(figures, field) for figures in (report.estimated, report.measured)))
+        for title, field in FIGURES
+    ]
+    return [row for row in found if set(row[1:]) != {_NOTHING}]
+
+
+def _written(figures: Figures | None, field: str) -> str:
+    found: Figure | None = None if figures is None else getattr(figures, field)
+    return _NOTHING if found is None else f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
 
 
 def _course(contents: Contents, course: Course) -> str:

@@ -71,6 +71,7 @@ class LabelIntake:
         self._heard: queue.Queue[bytes] = queue.Queue(QUEUED)
         self._ignored = 0
         self._stopping = threading.Event()
+        self._on_kept: Callable[[int, str], None] = lambda _seq, _label: None
         self._thread = threading.Thread(target=self._run, name="labels", daemon=True)
         self._measured: Measured | None = None
         # The thread's own:
@@ -79,6 +80,11 @@ class LabelIntake:
         self._sent = 0
         self._copied_to = book.copied_to
         self._problem: str | None = None
+
+    def tell(self, on_kept: Callable[[int, str], None]) -> None:
+        """Call this with the number of a verdict and its label once it is kept, on the thread here; it
+        must return at once. To be said before `start`."""
+        self._on_kept = on_kept
 
     def start(self) -> None:
         """Copy what the journal has gained, then take labels."""
@@ -150,6 +156,7 @@ class LabelIntake:
             read, known = self._desk.match(read, verdict, before)
             if verdict is not None and known is not None:
                 self._book.keep(verdict, known)
+                self._on_kept(verdict.seq, known.truth)
         self._unsent.append(read)
 
     def _answer(self) -> None:

@@ -73,6 +73,12 @@ _CHANNELS: Final = (
         retained=True,
     ),
     _Channel(
+        name="trigger",
+        address=_TOPICS.trigger,
+        summary="Announces a part, where the station was told to wait for that (`trigger = mqtt`).",
+        schema="trigger",
+    ),
+    _Channel(
         name="replayAnswer",
         address=_TOPICS.replay_answer,
         summary="What becomes of a replay request, said before the verdicts themselves.",
@@ -103,7 +109,11 @@ _CHANNELS: Final = (
         schema="label",
     ),
 )
-_ANSWERED_ON: Final = {"replayRequest": "replayAnswer", "label": "labelAnswer"}
+_ANSWERED_ON: Final = {
+    "replayRequest": "replayAnswer",
+    "label": "labelAnswer",
+    "trigger": "verdict",
+}
 """What the station receives, and where it answers."""
 _PARAMETERS: Final = {
     "site": {"description": "The factory, as configured (`site`)."},

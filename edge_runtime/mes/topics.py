@@ -50,6 +50,11 @@ class Topics:
         return f"{self._base}/retrain"
 
     @property
+    def trigger(self) -> str:
+        """Where the station listens for a `Trigger` where its parts are announced over MQTT."""
+        return f"{self._base}/trigger"
+
+    @property
     def replay(self) -> str:
         """Verdicts sent again on request: QoS 1, not retained."""
         return f"{self._base}/replay"

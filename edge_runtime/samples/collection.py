@@ -141,11 +141,11 @@ class Collection:
             self._remember(sample)
         self._in_step = True
 
-    def relabel(self, label: str, *, seq: int | None = None, part_id: str | None = None) -> None:
-        """A label came back for a verdict, or for a part's latest: its sample remembers it."""
+    def relabel(self, seq: int, label: str) -> None:
+        """A label came back for a verdict: its sample, if it was kept, remembers it."""
         self._be_in_step()
-        meant = [name for name, (n, part) in self._numbers.items() if seq == n or part_id == part]
-        sample = self._folder.read(max(meant)) if meant else None
+        name = next((name for name in self._reservoir if name.startswith(f"{seq:012d}-")), None)
+        sample = None if name is None else self._folder.read(name)
         if sample is None:
             return
         self._in_step = False
@@ -196,18 +196,14 @@ class Collection:
 
     def _remember(self, sample: Sample) -> None:
         self._looks.add(sample.name, sample.look, sample.embedding)
-        self._numbers[sample.name] = (sample.verdict.seq, sample.verdict.part_id)
 
     def _forget(self, name: str) -> None:
         self._reservoir.forget(name)
         self._looks.forget(name)
-        self._numbers.pop(name, None)
 
     def _forget_all(self) -> None:
         self._reservoir = Reservoir(self._quota, most=self._most)
         self._looks = Looks(self._most + 1)
-        self._numbers: dict[str, tuple[int, str]] = {}
-        """Seq and part id of each sample."""
 
 
 def _entry(sample: Sample, rank: float, claims: tuple[Claim, ...]) -> Entry:

@@ -135,7 +135,8 @@ class Folder:
             (self.path / name).unlink(missing_ok=True)
 
     def _replace(self, name: str, text: str) -> None:
-        with written_aside(self.path / name, error=StateError) as aside:
+        # A sync would have the journal's commits wait behind it; what a power cut tears is swept away.
+        with written_aside(self.path / name, error=StateError, synced=False) as aside:
             aside.write_text(text, encoding="utf-8")
 
     def _files(self) -> Iterator[Path]:

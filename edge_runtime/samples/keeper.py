@@ -43,9 +43,8 @@ class _Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Label:
+    seq: int
     label: str
-    seq: int | None
-    part_id: str | None
 
 
 class SampleKeeper:
@@ -100,13 +99,13 @@ class SampleKeeper:
             if claims:
                 self._hand_over(_Wanted(part=part, claims=claims, drift=then))
 
-    def take_label(self, label: str, *, seq: int | None = None, part_id: str | None = None) -> None:
-        """A label came back from rework or re-inspection; any thread, returns at once.
+    def take_label(self, seq: int, label: str) -> None:
+        """A label came back for verdict `seq` from rework or re-inspection; any thread, returns at once.
 
-        A sample of that verdict, or else that part, remembers it, and is kept for disagreeing where it
-        does. Of a part that was not kept there is no frame to come back to.
+        A sample of it remembers the label, and is kept for disagreeing where it does. Of a part that was
+        not kept there is no frame to come back to.
         """
-        self._hand_over(_Label(label=label, seq=seq, part_id=part_id))
+        self._hand_over(_Label(seq=seq, label=label))
 
     def _drift_now(self) -> DriftThen | None:
         now = time.monotonic()
@@ -155,8 +154,8 @@ class SampleKeeper:
         match item:
             case _Wanted(part=part, claims=claims, drift=drift):
                 self._collection.keep(part, claims, drift)
-            case _Label(label=label, seq=seq, part_id=part_id):
-                self._collection.relabel(label, seq=seq, part_id=part_id)
+            case _Label(seq=seq, label=label):
+                self._collection.relabel(seq, label)
 
     def _attempt(self, act: Callable[[], None], item: _Wanted | _Label | None = None) -> None:
         """Do it, and say how the samples stand."""

@@ -57,7 +57,23 @@ class _Row:
 
 
 _ROWS = (
-    _Row(name="frames", help="Frames taken in.", value=lambda s: s.health.frames),
+    _Row(name="frames", help="Frames taken in for parts.", value=lambda s: s.health.frames),
+    _Row(name="parts", help="Parts announced.", value=lambda s: s.health.parts),
+    _Row(
+        name="frames_unasked",
+        help="Frames that no part waited for.",
+        value=lambda s: s.health.frames_unasked,
+    ),
+    _Row(
+        name="triggers_repeated",
+        help="Triggers that had come before.",
+        value=lambda s: s.health.triggers_repeated,
+    ),
+    _Row(
+        name="triggers_ignored",
+        help="Triggers that could not be read or came too fast.",
+        value=lambda s: s.health.triggers_ignored,
+    ),
     _Row(
         name="parts_shed",
         help="Parts not inspected because of overload.",
@@ -204,6 +220,21 @@ class _StateCollector(Collector):
         for statistic, effect in state.drift.effects.items():
             effects.add_metric((statistic,), effect)
         yield effects
+        figures = GaugeMetricFamily(
+            f"{_PREFIX}_drift_figure",
+            "Estimated without labels, or measured from labels that came back, with its interval.",
+            labels=("figure", "how", "bound"),
+        )
+        for how, found in (
+            ("estimated", state.drift.estimated),
+            ("measured", state.drift.measured),
+        ):
+            for name in ("macro_f1", "defect_recall", "false_positive_rate"):
+                figure = None if found is None else getattr(found, name)
+                if figure is not None:
+                    for bound in ("low", "value", "high"):
+                        figures.add_metric((name, how, bound), getattr(figure, bound))
+        yield figures
         durations = HistogramMetricFamily(
             f"{_PREFIX}_stage_duration_seconds",
             "Where a frame's time goes; acknowledge is from its arrival to the PUBACK.",

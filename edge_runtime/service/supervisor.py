@@ -240,4 +240,4 @@ def _summary(health: Health, stopping: bool) -> str:
     doing, verdicts = "draining" if stopping else "inspecting", sum(health.verdicts.values())
     pending = f", {health.pending} wait for the broker" if health.pending else ""
     problem = f"; {health.problem}" if health.problem else ""
-    return f"{doing}: {verdicts} verdicts for {health.frames} frames{pending}{problem}"
+    return f"{doing}: {verdicts} verdicts for {health.parts} parts{pending}{problem}"

@@ -21,6 +21,7 @@ from optimize.answers import Answers, answer
 from optimize.builder import records
 from optimize.builder.candidates import Candidate, Source, doubts, make_best, observe
 from optimize.builder.drift_reference import write_reference
+from optimize.builder.embedding_reference import write_classifier, write_embedding
 from optimize.builder.engines import opened
 from optimize.builder.images import note_faults, open_validation, read_calibration
 from optimize.builder.judging import Court, Judged
@@ -161,6 +162,22 @@ def _write(source: Source, evidence: _Evidence, order: Order, watch: Watch) -> _
                 line_mix=order.line_mix,
             )
         )
+        if source.tells:
+            write_classifier(folder, model.proto, watch)
+            if drift is not None:
+                with opened(
+                    {default: files[default]}, model.spec, order.threads[0], order.engines[0]
+                ) as engines:
+                    write_embedding(
+                        folder,
+                        evidence.images,
+                        evidence.named,
+                        engines[default],
+                        default,
+                        model.spec,
+                        watch,
+                        line_mix=order.line_mix,
+                    )
         quality = (
             None
             if evidence.gate is None

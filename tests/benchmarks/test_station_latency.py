@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks.running_stations import Stations, write_parts
+from benchmarks.running_stations import Stations, percentiles, write_parts
 from benchmarks.station_figures import told
-from benchmarks.station_latency import FLAGS, all_there, measured, percentiles
+from benchmarks.station_latency import FLAGS, all_there, measured
 from edge_runtime.mes.private_broker import PrivateBroker, find_mosquitto
 
 
@@ -25,7 +25,9 @@ def test_two_stations_answer_every_part_and_their_cost_is_counted(tmp_path: Path
         assert before.memory_mb > 20
         stations.wait()
     all_there(stations.parts, 2, 40)
-    assert all(part.decision >= part.infer > 0 for part in stations.parts)
+    inspected = [part for part in stations.parts if part.inspected]  # a busy machine may shed some
+    assert inspected
+    assert all(part.decision >= part.infer > 0 for part in inspected)
     with pytest.raises(SystemExit, match="80 parts went in, 79 verdicts came out"):
         all_there(stations.parts[1:], 2, 40)
 

@@ -27,7 +27,7 @@ def test_a_flipped_byte_in_any_file_is_refused_and_the_file_named(
 ) -> None:
     folder = make_bundle()
     files = [path for path in folder.rglob("*") if path.is_file()]
-    assert len(files) == 4
+    assert len(files) == 5
     for path in files:
         sound = path.read_bytes()
         for position in (0, len(sound) // 2, len(sound) - 1):

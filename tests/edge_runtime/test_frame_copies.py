@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from edge_runtime import inspection, quality
+from edge_runtime import inspection
 from edge_runtime.contracts.frame import Frame, Pixels
 from edge_runtime.contracts.manifest import DecisionRule, InputSpec, ModelSpec, Thresholds
 from edge_runtime.engines.null import NullEngine
 from edge_runtime.inspection import GatedFrame, Inspector, gate
-from edge_runtime.quality import Admitted
+from edge_runtime.quality.admission import Admitted, admit
 from tests.tiny_bundle import png
 
 SIDE = 512
@@ -95,7 +95,7 @@ def test_control_a_gate_that_copies_is_caught(
     pixels: Pixels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def careful(found: Frame, spec: InputSpec) -> Admitted:
-        answer = quality.admit(found, spec)
+        answer = admit(found, spec)
         assert isinstance(answer, Admitted)
         return Admitted(answer.pixels.copy())
 

@@ -275,7 +275,7 @@ def test_a_camera_that_fails_ends_the_run_after_answering_what_came(
         closing(open_subscriber(config.broker, "inspection/#")) as mes,
         open_station(config) as station,
     ):
-        camera = station._camera
+        (camera,) = station._cameras
         read, calls = camera.read, itertools.count()
 
         def give_three(timeout_s: float) -> object:
@@ -318,7 +318,7 @@ class StubbornJournal(Journal):
 @pytest.fixture
 def stubborn(monkeypatch: pytest.MonkeyPatch) -> type[StubbornJournal]:
     monkeypatch.setattr("edge_runtime.assembly.Journal", StubbornJournal)
-    monkeypatch.setattr("edge_runtime.station._RETRY_S", 0.01)
+    monkeypatch.setattr("edge_runtime.committer._RETRY_S", 0.01)
     return StubbornJournal
 
 
@@ -352,7 +352,7 @@ def test_a_disk_that_stays_full_ends_the_run_with_that_error(
         threading.Timer(0.3, stop.set).start()
         with pytest.raises(StateError, match="the disk is full"):
             station.run(stop)
-    assert "frames were taken in and could not be answered" in caplog.text
+    assert "parts were taken in and could not be answered" in caplog.text
 
 
 def test_an_unreachable_broker_stops_nothing(

@@ -37,7 +37,7 @@ LATE_S = 2.5
 """What a read may take longer than it was allowed: a process is ended and another started within it."""
 MEMORY_MB = 400.0
 """Of the camera's process; reading a sound stream takes about 130."""
-BACK_S = 20.0
+BACK_S = 60.0
 """How long a sound stream may take until its first frame, on a machine that is busy."""
 _PARTS = 12
 

@@ -179,8 +179,9 @@ def soak(
     incident_every_s: float,
     program: tuple[str, ...] = PRODUCT,
     away_s: float = AWAY_S,
+    so_far: Callable[[Sequence[Incident], Sequence[Sample]], object] = lambda *_: None,
 ) -> GigeSoak:
-    """Run a station on the camera, and break it so often."""
+    """Run a station on the camera, and break it so often; `so_far` is told of each incident."""
     with FakeGigeCamera() as camera, PrivateBroker() as broker, Consumer(broker.port) as consumer:
         station = Station(
             folder=folder,
@@ -203,6 +204,7 @@ def soak(
                 watch.wait(at)
                 incidents.append(_break(kind, camera, daemon, watch, away_s, began))
                 _LOG.info("%s", incidents[-1])
+                so_far(incidents, watch.samples)
             watch.wait(began + seconds)
             exit_code = daemon.stop()
             words = daemon.words()
@@ -344,6 +346,16 @@ def main(words: Sequence[str] | None = None) -> int:
                     warm_up_s=min(120.0, seconds / 4),
                     incident_every_s=min(300.0, max(seconds / 4, 3 * AWAY_S)),
                     program=run.program,
+                    so_far=lambda incidents, samples, title=title: write_json(  # type: ignore[misc]
+                        arguments.out,
+                        {
+                            **result,
+                            f"{title}, not finished": {
+                                "incidents": [asdict(incident) for incident in incidents],
+                                "newest": asdict(samples[-1]) if samples else None,
+                            },
+                        },
+                    ),
                 )
             except pytest.skip.Exception as exc:
                 sys.exit(f"gige_soak: {exc}")

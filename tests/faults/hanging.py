@@ -4,7 +4,8 @@
 
 PART is `source`, `engine` or `sync`. Others are `disk`, which does not hang but refuses; `blind`, an
 engine that hangs under a watchdog that is pinged because the process lives, which is what a watchdog
-must not be; and `forgetful`, which loses its last batch.
+must not be; `loyal`, an engine that hangs and is waited for at the end; and `forgetful`, which loses its
+last parts.
 """
 
 import os
@@ -14,13 +15,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from edge_runtime import assembly
-from edge_runtime.batcher import MicroBatcher
+from edge_runtime import assembly, pipeline
 from edge_runtime.cli.main import main
 from edge_runtime.contracts.frame import Frame
 from edge_runtime.errors import DiskFullError
 from edge_runtime.health import HealthLog
+from edge_runtime.inspection import Moment
 from edge_runtime.journal.journal import Entry, Journal
+from edge_runtime.parts import Parts
 
 _MARK = Path(os.environ["HANG_WHILE"])
 
@@ -95,9 +97,22 @@ def blind() -> None:
     HealthLog.stalled_s = lambda _self: 0.0  # type: ignore[method-assign]
 
 
+def loyal() -> None:
+    """The engine hangs, and a station that stops waits for it."""
+    engine()
+    pipeline._LET_GO_S = 1e6
+
+
 def forgetful() -> None:
-    """Nothing hangs; a batch that is not full when the last frame has come is left where it is."""
-    MicroBatcher.__len__ = lambda _self: 0  # type: ignore[method-assign]
+    """Nothing hangs; parts that wait for the engine when the last frame has come are forgotten."""
+
+    def forget(self: Parts, _now: Moment) -> None:
+        for waiting in self._batcher._waiting:
+            self._open.pop(waiting.item.part, None)
+            waiting.item.part.open = False
+        self._batcher._waiting.clear()
+
+    Parts.end = forget  # type: ignore[method-assign]
 
 
 _PARTS: dict[str, Callable[[], None]] = {
@@ -106,6 +121,7 @@ _PARTS: dict[str, Callable[[], None]] = {
     "sync": sync,
     "disk": disk,
     "blind": blind,
+    "loyal": loyal,
     "forgetful": forgetful,
 }
 

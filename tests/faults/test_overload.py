@@ -105,7 +105,7 @@ def overloaded(
         recorder = Recorder()
         with open_station(config) as station:
             monkeypatch.setattr(OnnxRuntimeEngine, "infer", slow)
-            station._observers = (*station._observers, recorder)
+            station._committer._observers += (recorder,)
             return station.run(threading.Event()), recorder
 
     return run
@@ -118,8 +118,11 @@ def test_latency_stays_bounded_at_three_times_the_sustainable_rate_and_recovers(
     reasons = [view.decision.reason for view in recorder.views]
     assert health.frames == sum(health.verdicts.values()) == len(recorder.views)
     assert recorder.slowest_s() < 2 * DEADLINE_S
-    assert health.shed == health.verdicts[Outcome.NOT_INSPECTED]
-    assert all(reason is None or reason.startswith("overload: ") for reason in reasons)
+    # On a busy machine the engine may have some of them when their time is over.
+    unseen = [reason for reason in reasons if reason is not None]
+    assert all(reason.startswith(("overload: ", "engine: no answer")) for reason in unseen)
+    assert health.shed == sum(reason.startswith("overload: ") for reason in unseen)
+    assert len(unseen) == health.verdicts[Outcome.NOT_INSPECTED]
     # A third could be inspected at the best.
     overload = int(OVERLOADED_S * 3 * SUSTAINABLE)
     inspected = sum(reason is None for reason in reasons[:overload])

@@ -14,7 +14,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -115,14 +115,15 @@ class Consumer:
 
     def availability(self) -> str:
         """What the station, or its will, said last; empty before the first."""
-        return self._newest("availability").decode()
+        return self.newest("availability").decode()
 
     def health(self) -> dict[str, Any]:
         """The newest health; empty before the first."""
-        health: dict[str, Any] = json.loads(self._newest("health") or b"{}")
+        health: dict[str, Any] = json.loads(self.newest("health") or b"{}")
         return health
 
-    def _newest(self, of: str) -> bytes:
+    def newest(self, of: str) -> bytes:
+        """The newest state of that kind, by the last level of its topic; empty before the first."""
         return next((state.payload for state in reversed(self.states) if state.of == of), b"")
 
     def missing(self, last_seq: int) -> list[int]:
@@ -198,7 +199,9 @@ class Consumer:
 
     def _leave(self) -> None:
         self._client.disconnect()
-        self._client.loop_stop()
+        # paho's thread takes its own mark away when it ends, at times while this waits for it.
+        with suppress(AttributeError):
+            self._client.loop_stop()
         # Callbacks tie client and consumer into a cycle, and the client owns sockets.
         self._client.on_connect = self._client.on_subscribe = self._client.on_message = None
 

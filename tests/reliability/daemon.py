@@ -84,7 +84,8 @@ class Daemon:
             self._process = subprocess.Popen(
                 station.command(),
                 cwd=ROOT,
-                env={**outer, **station.environment},
+                # A camera's process looks for the project where it is installed, unless it is told.
+                env={**outer, "PYTHONPATH": str(ROOT), **station.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

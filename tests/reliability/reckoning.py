@@ -70,23 +70,26 @@ class Reckoning:
 
 
 def passed_on_the_simulated_line(state_dir: Path) -> tuple[str, ...]:
-    """Parts that do not follow the one before them, in the simulated line's own count.
+    """Parts that do not follow on another of their run, in the simulated line's own count.
 
     Every run begins with the line's first part; if it was pruned, the oldest that is left is believed.
+    The order of the verdicts says nothing: a part that is shed is answered before those that wait.
     """
-    found = []
-    run, expected = "", 0
+    runs: dict[str, dict[int, str]] = {}
+    pruned = False
     for seq, _, body in rows(state_dir):
         verdict = json.loads(body)
+        pruned = pruned or (not runs and seq > 1)
         part_id = verdict["part_id"]
         module, crop = part_id.split("-")[-2:]
-        place = int(module) * CROPS_PER_MODULE + int(crop)
-        if verdict["boot_id"] != run:
-            pruned = not run and seq > 1
-            run, expected = verdict["boot_id"], place if pruned else 0
-        if place != expected:
-            found.append(part_id)
-        expected = place + 1
+        places = runs.setdefault(verdict["boot_id"], {})
+        places[int(module) * CROPS_PER_MODULE + int(crop)] = part_id
+    found = []
+    for number, places in enumerate(runs.values()):
+        begins = min(places) if pruned and number == 0 else 0
+        found += [
+            places[place] for place in sorted(places) if place != begins and place - 1 not in places
+        ]
     return tuple(found)
 
 

@@ -11,6 +11,7 @@ import pytest
 from edge_runtime.mes.private_broker import PrivateBroker
 from tests.reliability.consumer import Consumer
 from tests.reliability.daemon import Station, broken_program
+from tests.reliability.faketimed import FAKETIMED
 from tests.reliability.reckoning import reckon, rows
 
 YEAR = timedelta(days=365)
@@ -89,6 +90,32 @@ def test_a_jump_of_a_year_changes_nothing_but_the_times(
         assert live_through(years, jumping, clock, consumer) == ()
     verdicts = [json.loads(body) for _, _, body in rows(jumping.state_dir)]
     assert years_off(verdicts) == {0, *years}, "the jumps were seen"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("years", [[1, -1], [-1, 1]])
+def test_a_jump_is_no_hang_of_the_camera_and_makes_no_part_late(
+    years: list[int],
+    station: Callable[..., Station],
+    broker: PrivateBroker,
+    tmp_path: Path,
+) -> None:
+    clock = WallClock(tmp_path / "clock")
+    # A camera in a process of its own, whose heartbeat is watched, and parts that have a deadline.
+    flags = {"source": "simulated:gen3?seed=7&rate=25&process=1", "deadline-ms": "10000"}
+    jumping = station(environment=clock.environment, flags=flags, program=FAKETIMED)
+    with Consumer(broker.port) as consumer:
+        assert live_through(years, jumping, clock, consumer, runs=1) == ()
+        health, drift = consumer.health(), json.loads(consumer.newest("drift"))
+    verdicts = [json.loads(body) for _, _, body in rows(jumping.state_dir)]
+    reasons = {str(verdict["reason"]).partition(":")[0] for verdict in verdicts}
+    assert reasons <= {"None", "uncertain", "undecodable", "blank"}, "nothing stale, nothing shed"
+    assert (health["camera_restarts"], health["frames_lost"], health["problem"]) == (0, 0, None)
+    assert years_off(verdicts) == {0, *years}, "the jumps were seen"
+    for state in (health, drift):
+        assert years_off([{"decided_at": state["at"]}]) == {years[-1]}
+    captured = [{"decided_at": verdict["captured_at"]} for verdict in verdicts]
+    assert years_off(captured) == {0, *years}
 
 
 @pytest.mark.slow

@@ -211,9 +211,13 @@ def test_a_request_reaches_the_station_that_is_asked_and_no_other(factory: Facto
         assert ask("inspection/plant-2/L07/S4/replay/set", request) is None
         assert ask("inspection/plant-2/L07/S4/verdict", request) == "Not authorized (0x87)"
         assert ask(f"{BASE}/replay/set", request) is None
+        assert ask(f"{BASE}/trigger", b'{"part_id":"M1"}') is None
         message = station.receive(5.0)
         assert message is not None
         assert (message.topic, message.payload) == (f"{BASE}/replay/set", request)
+        announced = station.receive(5.0)
+        assert announced is not None
+        assert announced.topic == f"{BASE}/trigger"
         assert station.receive(0.3) is None
 
 
@@ -229,6 +233,7 @@ def test_a_request_reaches_the_station_that_is_asked_and_no_other(factory: Facto
         ("spBv1.0/plant-2/DDATA/L07-S3/inspection", None),
         ("spBv1.0/plant-2/NBIRTH/L07-S4", "Not authorized (0x87)"),
         (f"{BASE}/replay/set", "Not authorized (0x87)"),
+        (f"{BASE}/trigger", "Not authorized (0x87)"),
         (f"{BASE}/other", "Not authorized (0x87)"),
         ("inspection/plant-2/L07/S4/verdict", "Not authorized (0x87)"),
         ("inspection/plant-3/L07/S3/verdict", "Not authorized (0x87)"),

@@ -15,8 +15,9 @@ from edge_runtime import policy
 from edge_runtime.contracts.frame import Pixels
 from edge_runtime.contracts.manifest import ModelSpec
 from edge_runtime.contracts.verdict import Outcome
+from edge_runtime.explanation.heatmaps import overlay
 from train.data.stream import ImageStore
-from train.evidence.heatmaps import grad_cam, overlay
+from train.evidence.heatmaps import grad_cam
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,8 @@
 """What of a verdict becomes which Sparkplug metric.
 
 The names are the fields of `Verdict`, a part of a field behind a slash: `timings_ms/infer`. The
-classes of `scores` are those of the bundle, so their metrics are found out as verdicts come.
+classes of `scores` are those of the bundle, so their metrics are found out as verdicts come. `views`, of
+which there is no fixed number, are left out.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -36,6 +37,12 @@ _FIELDS: Final[Mapping[str, tuple[DataType, Callable[[Verdict], Value]]]] = {
     "timings_ms/wait": (DataType.DOUBLE, lambda verdict: verdict.timings_ms.wait),
     "timings_ms/preprocess": (DataType.DOUBLE, lambda verdict: verdict.timings_ms.preprocess),
     "timings_ms/infer": (DataType.DOUBLE, lambda verdict: verdict.timings_ms.infer),
+    "triggered_at": (
+        DataType.DATETIME,
+        lambda verdict: (
+            None if verdict.triggered_at is None else milliseconds(verdict.triggered_at)
+        ),
+    ),
 }
 
 

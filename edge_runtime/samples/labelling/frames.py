@@ -33,8 +33,10 @@ def page_frame(
 
 
 def known_label(sample: Sample) -> str | None:
-    """What came back from re-inspection; None where it is not known which of several frames shows it."""
-    return sample.returned_label if len(sample.frames) == 1 else None
+    """What came back from re-inspection; None where it is no class of the model, or where nobody knows
+    which of several frames shows it."""
+    label = sample.returned_label
+    return label if len(sample.frames) == 1 and label in sample.verdict.scores else None
 
 
 def _said(sample: Sample, frame: KeptFrame) -> str:

@@ -19,6 +19,7 @@ from edge_runtime.contracts.recording import ImageForm, RecordedFrame, Recording
 from edge_runtime.contracts.retrain import RetrainRequest, RetrainState, RuleStanding
 from edge_runtime.contracts.sample import Claim, DriftThen, KeptFrame, Reason, Sample
 from edge_runtime.contracts.schemas import schemas
+from edge_runtime.contracts.trigger import Trigger
 from edge_runtime.contracts.verdict import (
     DeliveryNote,
     Lane,
@@ -26,6 +27,7 @@ from edge_runtime.contracts.verdict import (
     Timings,
     Verdict,
     VerdictMessage,
+    View,
 )
 
 ROOT = Path(__file__).parents[3]
@@ -43,11 +45,32 @@ VERDICT = VerdictMessage(
     product_id="module-96s",
     external_recipe_id="WI-4711",
     internal_recipe_id="weld-seam/1.0.0",
+    triggered_at=datetime(2026, 1, 15, 8, 30, 0, 100000, tzinfo=UTC),
     captured_at=datetime(2026, 1, 15, 8, 30, 0, 123456, tzinfo=UTC),
     decided_at=datetime(2026, 1, 15, 9, 30, 0, 150000, tzinfo=timezone(timedelta(hours=1))),
     verdict=Outcome.DEFECT,
     label="micro_crack",
     scores={"no_defect": 0.02, "micro_crack": 0.98},
+    views=(
+        View(
+            camera=1,
+            frame_id="gige-00000041",
+            captured_at=datetime(2026, 1, 15, 8, 30, 0, 123456, tzinfo=UTC),
+            verdict=Outcome.DEFECT,
+            label="micro_crack",
+            reason=None,
+            scores={"no_defect": 0.02, "micro_crack": 0.98},
+        ),
+        View(
+            camera=2,
+            frame_id=None,
+            captured_at=None,
+            verdict=Outcome.NOT_INSPECTED,
+            label=None,
+            reason="no_frame: none within 480 ms",
+            scores={},
+        ),
+    ),
     thresholds=Thresholds(review_from=0.3, defect_from=0.5),
     model_sha256="a" * 64,
     config_sha256="b" * 64,
@@ -63,6 +86,7 @@ HEALTH = Health(
     uptime_s=12.5,
     bundle=VERDICT.internal_recipe_id,
     engine="onnxruntime 1.23",
+    parts=10,
     frames=10,
     verdicts={Outcome.OK: 7, Outcome.DEFECT: 1, Outcome.REVIEW: 1, Outcome.NOT_INSPECTED: 1},
     not_inspected={"blurred": 1},
@@ -124,6 +148,7 @@ DRIFT = DriftReport(
     ),
     effects={"brightness": 0.1, "colour": -2.2},
 )
+TRIGGER = Trigger(part_id="M2601-000123-2", deadline_ms=500, trigger_id="PLC7-4711")
 RETRAIN = RetrainState(
     boot_id=VERDICT.boot_id,
     site="voltforge",
@@ -228,6 +253,7 @@ MODEL = ModelSpec(
         ("verdict", VERDICT),
         ("health", HEALTH),
         ("drift", DRIFT),
+        ("trigger", TRIGGER),
         ("retrain", RETRAIN),
         ("recording", RECORDING),
         ("recorded-frame", RECORDED),

@@ -5,9 +5,13 @@ import logging
 import pytest
 
 from edge_runtime.contracts.drift import DriftLevel, DriftReport
+from edge_runtime.contracts.performance import AnswerCell, AnswerReference
 from edge_runtime.contracts.station_id import StationId
+from edge_runtime.contracts.verdict import Outcome
+from edge_runtime.drift.estimate import FEWEST_PARTS
 from edge_runtime.drift.log import DriftLog
 from edge_runtime.drift.monitor import Monitor
+from edge_runtime.drift.window import BLOCK
 from tests.edge_runtime.drift.line import make_reference, parts
 
 
@@ -60,3 +64,43 @@ def test_without_a_monitor_nothing_is_watched_and_the_reason_is_said() -> None:
     log.observe(parts(500, shifts={"colour": -3}))
     assert log.snapshot().level is DriftLevel.NOT_MONITORED
     assert log.snapshot().summary == "not monitored: switched off"
+
+
+def answers() -> AnswerReference:
+    """Two answers whose truths are known well."""
+    cells = ((Outcome.OK, "no_defect", (1830, 2)), (Outcome.DEFECT, "spatter", (6, 162)))
+    return AnswerReference(
+        labels=("no_defect", "spatter"),
+        ok_labels=("no_defect",),
+        alike=(1, 1),
+        cells=tuple(
+            AnswerCell(
+                label=label, outcome=outcome, certain_from=0, truths=truths, expected=(1.0, 1.0)
+            )
+            for outcome, label, truths in cells
+        ),
+    )
+
+
+def test_what_can_be_estimated_is_told_with_what_has_moved() -> None:
+    reference = make_reference().model_copy(update={"answers": answers()})
+    log = make_log(Monitor(reference, parts_per_day=86_400))
+    log.observe(parts(FEWEST_PARTS - BLOCK))
+    assert log.snapshot().estimated is None
+    log.observe(parts(2048))
+    found = log.snapshot().estimated
+    assert found is not None
+    assert found.unreliable is None
+    assert found.defect_recall is not None
+    assert 0.9 < found.defect_recall.low < found.defect_recall.value < found.defect_recall.high
+    log.observe(parts(4096, first=2048, shifts={"brightness": 4}))
+    moved = log.snapshot().estimated
+    assert moved is not None
+    assert "brightness has moved by " in str(moved.unreliable)
+
+
+def test_of_selected_images_nothing_is_estimated() -> None:
+    reference = make_reference(line_mix=False).model_copy(update={"answers": answers()})
+    log = make_log(Monitor(reference, parts_per_day=86_400))
+    log.observe(parts(2048))
+    assert log.snapshot().estimated is None

@@ -3,11 +3,13 @@
 import pytest
 
 from edge_runtime.contracts.drift import DriftLevel, Moved
+from edge_runtime.drift.monitor import CERTAINTY
 from edge_runtime.drift_report.advice import cause, what_to_do
 from tests.edge_runtime.drift.line import START
 from tests.edge_runtime.drift_history.course import reference
 
 NAMES = [each.name for each in (*reference().measures, *reference().shares)]
+NAMES.append(f"{CERTAINTY}spatter")
 
 
 def moved(statistic: str, effect: float, level: DriftLevel = DriftLevel.ALARM) -> Moved:

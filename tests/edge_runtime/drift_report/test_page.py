@@ -34,6 +34,8 @@ def test_the_page_tells_the_story(page: str) -> None:
         "Was a lamp replaced by a colder one?",
         "class spatter",
         "golden frame, no_defect",
+        "0.830 (0.790 to 0.860)",
+        "estimated: macro F1 0.81",
         "training: the mean, and where 95% of frames lie",
         "moved since 2026-03-02 17:",
     ):
@@ -81,7 +83,8 @@ def test_the_page_opens_whole_in_a_browser(page: str, tmp_path: Path) -> None:
             "Before and after",
             "Time lines",
             "Verdicts",
+            "How good the verdicts are",
             "Every change",
         ]
-        assert sight.charts == 8
+        assert sight.charts == 9
         assert sight.images == 8

@@ -10,6 +10,7 @@ from jinja2 import UndefinedError
 
 from edge_runtime.pages import page
 from edge_runtime.pages.page import Pages
+from edge_runtime.pages.picture import jpeg
 
 HOSTILE = '<script>alert("x")</script>'
 
@@ -43,7 +44,7 @@ def test_what_a_template_lacks_is_an_error_and_no_gap() -> None:
 
 def test_an_image_is_embedded_at_the_size_that_is_wanted() -> None:
     wide = np.full((40, 80, 3), (200, 30, 30), np.uint8)
-    address = page.jpeg(wide, side=20)
+    address = jpeg(wide, side=20)
     kind, _, data = address.partition(",")
     assert kind == "data:image/jpeg;base64"
     seen = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR_RGB)

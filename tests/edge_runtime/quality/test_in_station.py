@@ -93,7 +93,7 @@ def test_only_a_live_camera_is_watched_for_a_picture_that_repeats(
 ) -> None:
     bundle = open_bundle(make_bundle(name="limited", quality=scenes_reference(SIDE)))
     config = StationConfig(station="L07-S3", source=source, state_dir=tmp_path)
-    gate = open_quality_gate(config, bundle)
+    gate = open_quality_gate(config, bundle, config.sources[0])
     assert gate is not None
     first, again = (gate.examine(scene(1000, SIDE)).rejection for _ in "12")
     assert first is None

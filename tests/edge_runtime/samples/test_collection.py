@@ -204,9 +204,9 @@ def test_a_label_that_came_back_is_remembered_and_claims_where_it_disagrees(
     collection = collect()
     for seq in (1, 2, 3):
         collection.keep(part(seq), [REVIEW], None)
-    collection.relabel("crack", seq=1)
-    collection.relabel("no_defect", part_id=part(2).verdict.part_id)
-    collection.relabel("crack", seq=99)
+    collection.relabel(1, "crack")
+    collection.relabel(2, "no_defect")
+    collection.relabel(99, "crack")
     wrong = Claim(reason=Reason.DISAGREEING, kind="crack")
     seen = {s.verdict.seq: (s.returned_label, s.claims) for s in folder.samples()}
     assert seen == {

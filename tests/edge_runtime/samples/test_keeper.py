@@ -146,8 +146,8 @@ def test_a_fault_of_ours_is_logged_and_does_not_end_the_keeping(
 def test_labels_come_back_through_the_same_queue(folder: Folder, told: Told) -> None:
     with keeping(folder, told) as keeper:
         keeper.observe(review(1))
-        keeper.take_label("stain", seq=1)
-        keeper.take_label("stain", part_id="nobody-knows-it")
+        keeper.take_label(1, "stain")
+        keeper.take_label(99, "stain")
     (sample,) = folder.samples()
     assert sample.returned_label == "stain"
     assert sample.has(Reason.DISAGREEING)

@@ -40,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
         collection.keep(part(seq, image=file), [RANDOM], None)
     for seq in range(11, 20):
         collection.keep(part(seq, defect=0.5, outcome=Outcome.REVIEW), [REVIEW], None)
-    collection.relabel("stain", seq=19)
+    collection.relabel(19, "stain")
     damaged = part(20, image=b"\x89PNG", rejection="undecodable: damaged PNG")
     collection.keep(damaged, [REJECTED], None)
     return folder
@@ -198,6 +198,22 @@ def test_a_closed_window_loses_no_label(opened: Tab, package: Path, tmp_path: Pa
     opened.open(package / "labelling.html")
     assert opened.asked == ["beforeunload"]
     assert said(opened, "done") == "3 of 19 labelled, not saved"
+
+
+@needs_chromium
+def test_where_the_model_looked_is_laid_over_the_frame_on_demand(
+    folder: Folder, tmp_path: Path
+) -> None:
+    chosen = choose(folder, Condition(reasons=(Reason.DISAGREEING,)))
+    out = tmp_path / "package"
+    write_package(folder, out, chosen, heat=lambda _sample, _number, pixels: 255 - pixels)
+    with tab(tmp_path) as page:
+        page.open(out / "labelling.html")
+        shown = []
+        for _ in range(3):
+            shown.append(page.run("document.querySelectorAll('#place .heat').length"))
+            page.press("h")
+    assert shown == [0, 1, 0]
 
 
 @needs_chromium

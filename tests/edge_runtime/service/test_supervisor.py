@@ -18,6 +18,7 @@ from prometheus_client.samples import Sample
 from edge_runtime import __version__
 from edge_runtime.contracts.drift import DriftLevel, DriftReport
 from edge_runtime.contracts.health import Health
+from edge_runtime.contracts.performance import Estimated, Figure
 from edge_runtime.contracts.verdict import Outcome
 from edge_runtime.errors import ServiceError
 from edge_runtime.service.distribution import BOUNDS_S, Distribution, Stopwatch
@@ -56,6 +57,15 @@ class PlayedStation:
             parts=640,
             moved=(),
             effects={"colour": -0.75, "class:micro_crack": 0.125},
+            estimated=Estimated(
+                macro_f1=None,
+                defect_recall=Figure(value=0.875, low=0.75, high=0.9375),
+                false_positive_rate=None,
+                confidence=0.975,
+                parts=640,
+                unreliable=None,
+                words="-",
+            ),
         )
 
     def health(self) -> Health:
@@ -160,6 +170,15 @@ def test_prometheus_own_parser_reads_what_is_scraped(station: PlayedStation) -> 
     assert {sample.labels["statistic"]: sample.value for sample in effects} == {
         "colour": -0.75,
         "class:micro_crack": 0.125,
+    }
+    figures = families["edge_inspect_drift_figure"]
+    assert {sample.labels["bound"]: sample.value for sample in figures} == {
+        "low": 0.75,
+        "value": 0.875,
+        "high": 0.9375,
+    }
+    assert {(sample.labels["figure"], sample.labels["how"]) for sample in figures} == {
+        ("defect_recall", "estimated")
     }
     (problem,) = families["edge_inspect_problem"]
     (ready,) = families["edge_inspect_ready"]

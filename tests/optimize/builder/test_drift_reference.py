@@ -53,6 +53,8 @@ def test_a_build_writes_what_the_validation_images_measure(
     assert {f"class:{label}" for label in LABELS} <= set(shares)
     assert sum(shares[f"class:{label}"] for label in LABELS) == pytest.approx(1)
     assert shares[NOT_INSPECTED] == USUAL_NOT_INSPECTED
+    assert made.answers is not None
+    assert sum(sum(cell.truths) for cell in made.answers.cells) == 60
     assert (
         "drift will be monitored against 60 images: image statistics, but"
         in capsys.readouterr().out

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from edge_runtime.contracts.manifest import InputSpec
 from train.errors import WeightsError
-from train.evidence.heatmaps import grad_cam, grid, overlay
+from train.evidence.heatmaps import grad_cam, grid
 from train.fitting.backbones import normalise
 
 SIDE = 64
@@ -110,15 +110,6 @@ def test_a_network_without_places_is_refused() -> None:
     size = InputSpec(height=160, width=160)
     with pytest.raises(WeightsError, match="convolutional"):
         grad_cam(network, np.zeros((1, 160, 160, 3), np.uint8), np.array([0]), size)
-
-
-def test_the_overlay_is_bright_where_the_map_is_and_grey_elsewhere() -> None:
-    frame = np.full((SIDE, SIDE, 3), (40, 60, 200), np.uint8)
-    heat = np.zeros((SIDE, SIDE), np.float32)
-    heat[:8, :8] = 1
-    seen = overlay(frame, heat)
-    assert seen[4, 4].mean() > 150
-    assert len(set(seen[40, 40].tolist())) == 1
 
 
 def test_the_grid_is_that_of_the_last_stage() -> None:
