@@ -63,6 +63,11 @@ bundle: setup ## Make the shipped demo bundle again from nothing (about an hour 
 	rm -rf edge_runtime/bundles/weld-seam
 	cp -r $(WORK)/bundles/weld-seam edge_runtime/bundles/
 
+DRIFT ?= runs/drift-demo
+.PHONY: drift-demo
+drift-demo: setup ## The loop on the simulated line: drift, request, labels, refresh, new bundle
+	$(TEST)/bin/python -m benchmarks.drift_demo --work $(DRIFT)
+
 .PHONY: schemas
 schemas: setup ## Generate docs/schemas from contracts and topics
 	$(TEST)/bin/python -m edge_runtime.contracts.schemas docs/schemas

@@ -47,7 +47,7 @@ class Scale:
     model: str = "tf_efficientnet_lite0"
     weights: str = "imagenet"
     epochs: int = 4
-    refresh_epochs: int = 2
+    refresh: str = "--epochs 3 --epoch-images 2000 --lr 1e-3"
     held_out: int = 1200
     """That the first bundle is judged on, and its drift reference is taken from."""
     parts_per_day: int = 1400
@@ -56,7 +56,7 @@ class Scale:
     """Parts of one point in the picture."""
     recipe: str = "--freeze-epochs 1"
     agreement: str = (
-        "--test-share 0 --recall-margin 0.05 --false-positive-margin 0.02 --macro-f1-margin 0.05"
+        "--test-share 0 --recall-margin 0.05 --false-positive-margin 0.05 --macro-f1-margin 0.05"
     )
     gate: str = "--min-recall 0.8 --max-false-positives 0.08"
 
@@ -197,7 +197,7 @@ def _refreshing(scale: Scale, pack: Path) -> list[Step]:
         step("index labelled --out labelled/manifest.parquet", "labelled/manifest.parquet"),
         step(
             f"refresh run --model current.onnx --evidence {pack} --labels labelled --manifest "
-            f"manifest.parquet --out refresh --epochs {scale.refresh_epochs} {scale.agreement}",
+            f"manifest.parquet --out refresh {scale.refresh} {scale.agreement}",
             "refresh/refresh.json",
             allowed=(28,),
         ),

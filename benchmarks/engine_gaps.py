@@ -19,7 +19,8 @@ from unittest import mock
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime import assembly
+from edge_runtime.assembly import engine as engine_room
+from edge_runtime.assembly.station import open_station
 from edge_runtime.config import load_config
 from edge_runtime.engines.base import Inference, InferenceEngine
 
@@ -76,13 +77,13 @@ class _Timed:
 @contextmanager
 def _timed_engines(batch: int) -> Iterator[list[_Timed]]:
     opened: list[_Timed] = []
-    original = assembly.open_engine
+    original = engine_room.open_engine
 
     def open_timed(*words: Any) -> _Timed:
         opened.append(_Timed(original(*words), batch))
         return opened[-1]
 
-    with mock.patch.object(assembly, "open_engine", open_timed):
+    with mock.patch.object(engine_room, "open_engine", open_timed):
         yield opened
 
 
@@ -96,7 +97,7 @@ def engine_gaps(crops: Path, broker: str, flags: dict[str, str], batch: int) -> 
             "broker": broker,
             "state_dir": state,
         }
-        with assembly.open_station(load_config({**keys, **given}, {}, None)) as station:
+        with open_station(load_config({**keys, **given}, {}, None)) as station:
             before = time.process_time()
             frames = station.run(threading.Event()).frames
             cpu_s = time.process_time() - before

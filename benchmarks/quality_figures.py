@@ -15,7 +15,7 @@ _FOLDS_OFF = 3
 def figures() -> str:
     """Everything measured about the quality gate, in Markdown."""
     result = read_result("quality-gate")
-    parts = (_line, _cost, _damage, _size, _real, _time)
+    parts = (_line, _cost, _mix, _damage, _size, _real, _time)
     return "\n\n".join("\n".join(part(result)) for part in parts)
 
 
@@ -43,6 +43,25 @@ def _cost(result: Row) -> Iterable[str]:
     for row in result["by_cost_asked"]:
         shares = (row["good_rejected"], row["defective_rejected"], row["smeared_caught"])
         yield f"| {row['asked']:g} | " + " | ".join(f"{share:.1%}" for share in shares) + " |"
+
+
+def _mix(_: Row) -> Iterable[str]:
+    mix = read_result("quality-mix")
+    frames, classes = mix["frames"], mix["of_class"]
+    yield (
+        f"Rare defects: limits from {frames['limits']:,} frames of the line's own mix of classes, and "
+        "from as many with three defects in ten ([quality-mix.json](results/quality-mix.json), "
+        "`python -m benchmarks.quality_mix`)."
+    )
+    yield ""
+    yield "| sharp frames turned away | line's mix | three defects in ten |"
+    yield "|---|---|---|"
+    sides = [mix[name] for name in ("line_mix", "three_in_ten_defective")]
+    for label, count in sorted(classes.items()):
+        seen = [side["sharp_turned_away"].get(label, 0) for side in sides]
+        yield f"| {label} | {seen[0]} of {count} | {seen[1]} of {count} |"
+    seen = [f"{side['smeared_turned_away']} of {frames['smeared']}" for side in sides]
+    yield f"| smeared frames | {seen[0]} | {seen[1]} |"
 
 
 def _damage(result: Row) -> Iterable[str]:

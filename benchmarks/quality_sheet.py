@@ -62,11 +62,6 @@ def _of_kinds(
     """One frame of each kind: of those caught the mildest severity, of those missed the gravest."""
     for place, name in enumerate(names):
         kinds = [kind for kind in KINDS if kind.name == name]
-        if (
-            name in {"darker", "covered"}
-            and "light x 0.25" in kinds[-1].severity + kinds[0].severity
-        ):
-            kinds.sort(key=lambda kind: kind.severity, reverse=True)
         found = None
         for kind in kinds if caught else reversed(kinds):
             rng = np.random.default_rng(place)
@@ -74,11 +69,8 @@ def _of_kinds(
                 pixels = kind.damage(rng, shot.pixels)
                 reason = judge.rejection(read(pixels))
                 if (reason is not None) == caught:
-                    found = (
-                        pixels,
-                        f"{name}, {kind.severity}"[:29],
-                        reason_code(reason or "passed"),
-                    )
+                    named = reason_code(reason) if reason is not None else "passed"
+                    found = (pixels, f"{name}: {named}", kind.severity)
                     break
             if found is not None:
                 yield found

@@ -164,6 +164,11 @@ class Inspector:
         """Why the last batch could not be inferred; None when it could."""
         self._busy_since: float | None = None
 
+    @property
+    def engine_name(self) -> str:
+        """Which engine and version."""
+        return self._engine.name
+
     def busy_s(self) -> float:
         """How long the engine has had its present batch, seconds; 0 when it has none. For any thread."""
         since = self._busy_since

@@ -7,8 +7,6 @@ less, so that an engine that becomes slower, or quick again, is known after a fe
 
 _FADING = 0.875
 """Weight of a measurement after the next one: half of it is gone after five."""
-_CAUTION = 2.0
-"""Mean deviations added to what is expected: an answer that is late is worth nothing."""
 _ALIKE = 1e-6
 """Variance of batch sizes, frames squared, below which they do not tell the two costs apart."""
 
@@ -21,12 +19,9 @@ class Pace:
         self._frames = self._seconds = 0.0
         """Weighted sums, as the two below."""
         self._frames_squared = self._frames_by_seconds = 0.0
-        self._deviation = 0.0
 
     def learn(self, frames: int, seconds: float) -> None:
         """An inference of so many frames, one at least, took so long."""
-        deviation = abs(seconds - self._mean(frames)) if self._weight else 0.0
-        self._deviation += (1 - _FADING) * (deviation - self._deviation)
         self._weight = _FADING * self._weight + 1
         self._frames = _FADING * self._frames + frames
         self._seconds = _FADING * self._seconds + seconds
@@ -34,13 +29,13 @@ class Pace:
         self._frames_by_seconds = _FADING * self._frames_by_seconds + frames * seconds
 
     def expected_s(self, frames: int) -> float:
-        """How long so many frames will take at most, more likely than not; 0 before anything was learnt.
+        """How long so many frames are expected to take; 0 before anything was learnt.
 
-        More frames never take less.
+        More frames never take less. There is no margin in it: one saves parts where inferences take as
+        long as they have frames, and costs more where they all take the same (`benchmarks/overload.py`).
         """
-        return self._mean(frames) + _CAUTION * self._deviation if self._weight else 0.0
-
-    def _mean(self, frames: int) -> float:
+        if not self._weight:
+            return 0.0
         mean_frames, mean_s = self._frames / self._weight, self._seconds / self._weight
         each = mean_s / mean_frames
         variance = self._frames_squared / self._weight - mean_frames**2

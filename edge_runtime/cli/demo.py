@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 
-from edge_runtime.assembly import open_station
+from edge_runtime.assembly.station import open_station
 from edge_runtime.cli.run import stop_on_signals
 from edge_runtime.cli.verdict_table import VerdictTable
 from edge_runtime.config import load_config

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from edge_runtime.assembly import retrain_limits
+from edge_runtime.assembly.retraining import retrain_limits
 from edge_runtime.bundle import open_bundle
 from edge_runtime.cli.arguments import add_station_flags, station_config
 from edge_runtime.config import StationConfig

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from edge_runtime.assembly import open_station
+from edge_runtime.assembly.station import open_station
 from edge_runtime.cli.arguments import add_station_flags, station_config
 from edge_runtime.config import RELOADABLE, StationConfig
 from edge_runtime.contracts.health import Health

@@ -2,16 +2,22 @@
 
 import argparse
 from collections import defaultdict
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from edge_runtime.bundle import Bundle, open_bundle
 from edge_runtime.cli.arguments import add_state_flags, state_dir
+from edge_runtime.contracts.frame import Pixels
 from edge_runtime.contracts.sample import Claim, Reason, Sample
 from edge_runtime.errors import StateError, UsageError
+from edge_runtime.explanation.explainer import Explainer
+from edge_runtime.explanation.heatmaps import overlay
+from edge_runtime.preprocessing import fit
 from edge_runtime.samples.choice import Condition, choose
 from edge_runtime.samples.folder import SAMPLES, Folder, bytes_on_disk
-from edge_runtime.samples.package import GROUP, PAGE, write_package
+from edge_runtime.samples.package import GROUP, PAGE, Heat, write_package
 
 NAME = "samples"
 HELP = "list, show, export or remove the frames that a station has kept"
@@ -20,7 +26,7 @@ _EPILOG = """\
 examples:
   edge-inspect samples list --station L07-S3
   edge-inspect samples show --station L07-S3 M2601-000123-2
-  edge-inspect samples export --station L07-S3 --out week-31 --limit 300
+  edge-inspect samples export --station L07-S3 --out week-31 --limit 300 --bundle bundles/weld-seam
   edge-inspect samples prune --station L07-S3 --before 90
 
 Label in week-31/labelling.html, in any browser and without a network, or in Label Studio; then
@@ -60,6 +66,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="REGEX",
         help="what of a part id names the module, in parentheses; by default all but a last number of "
         "one or two digits",
+    )
+    exports.add_argument(
+        "--bundle",
+        metavar="BUNDLE",
+        help="what decided: the page then shows where it looked, in the samples that it judged",
     )
 
     prunes = actions.add_parser("prune", help="remove samples")
@@ -176,7 +187,12 @@ def _show(folder: Folder, arguments: argparse.Namespace) -> int:
 
 def _export(folder: Folder, arguments: argparse.Namespace) -> int:
     choice = choose(folder, _condition(arguments), arguments.limit)
-    packaged = write_package(folder, arguments.out, choice, group=arguments.group)
+    with ExitStack() as resources:
+        heat = None
+        if arguments.bundle is not None:
+            bundle = open_bundle(arguments.bundle)
+            heat = _heat(resources.enter_context(Explainer(bundle)), bundle)
+        packaged = write_package(folder, arguments.out, choice, group=arguments.group, heat=heat)
     counts = " ".join(f"{reason.value}={count}" for reason, count in packaged.by_reason.items())
     print(f"{arguments.out}: {packaged.samples} samples, {packaged.frames} frames ({counts})")
     for count, words in (
@@ -188,6 +204,22 @@ def _export(folder: Folder, arguments: argparse.Namespace) -> int:
             print(f"  {count} {words}")
     print(f"  label in {arguments.out / PAGE}")
     return 0
+
+
+def _heat(explainer: Explainer, bundle: Bundle) -> Heat:
+    """Where the bundle's model looked in the samples that it judged."""
+    files = bundle.manifest.files
+    models = {files[variant.file] for variant in bundle.manifest.variants}
+
+    def draw(sample: Sample, number: int, pixels: Pixels) -> Pixels | None:
+        label = sample.frames[number].label
+        if sample.verdict.model_sha256 not in models or label is None:
+            return None
+        fitted = fit(pixels, bundle.manifest.model.input)
+        (explanation,) = explainer.explain([fitted], [label])
+        return overlay(fitted, explanation.heat)
+
+    return draw
 
 
 def _prune(folder: Folder, arguments: argparse.Namespace) -> int:

@@ -3,9 +3,9 @@
 Owns the rules' meaning and their words; `triggers` keeps them over time. A rule looks at one observation
 and says yes, no, or that it cannot know. Values in, values out.
 
-The drift rule heeds what the pictures look like alone. A batch that is simply bad moves the shares of
-classes and the scores, and is news for the process: a model that judges it rightly need not be taught
-anew.
+The drift rule heeds what the pictures look like, and how sure the model is of each class. A batch that
+is simply bad moves the shares of classes and the scores, and is news for the process: a model that
+judges it rightly need not be taught anew.
 """
 
 from collections.abc import Mapping

@@ -12,14 +12,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from edge_runtime.contracts.drift import DriftReport
+from edge_runtime.contracts.performance import Figure
 from edge_runtime.contracts.retrain import RetrainRequest, RetrainState, RuleName
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.errors import StateError
 from edge_runtime.retraining.memory import write_memory
 from edge_runtime.retraining.pack import Attachment, write_pack
-from edge_runtime.retraining.rules import Observation, level_of_pictures
+from edge_runtime.retraining.rules import Bounds, Observation, level_of_pictures
 from edge_runtime.retraining.triggers import Triggers
 
 _LOG = logging.getLogger(__name__)
@@ -154,8 +156,22 @@ def observation(report: DriftReport, now: datetime, made_at: datetime) -> Observ
         at=now,
         level=level_of_pictures(report),
         summary=report.summary,
-        recall=None,
-        false_positives=None,
-        labels=None,
+        recall=_bounds(report, "defect_recall"),
+        false_positives=_bounds(report, "false_positive_rate"),
+        labels=report.measured.labels if report.measured else None,
         model_made_at=made_at,
     )
+
+
+def _bounds(
+    report: DriftReport, name: Literal["defect_recall", "false_positive_rate"]
+) -> Bounds | None:
+    """A figure as labels measured it, else as it is estimated where that can be relied on."""
+    estimated = report.estimated
+    if estimated is not None and estimated.unreliable is not None:
+        estimated = None
+    for figures in (report.measured, estimated):
+        figure: Figure | None = getattr(figures, name, None)
+        if figure is not None:
+            return Bounds(low=figure.low, value=figure.value, high=figure.high)
+    return None

@@ -26,6 +26,8 @@ LEAST_CAUGHT = 0.25
 """Of the trial's damage: a limit that catches less only costs good frames."""
 _FEWEST_OF_A_CLASS = 10
 """Images; of fewer a class's tail cannot be told."""
+_MANY_OF_A_CLASS = 40
+"""Images; of fewer a quarter may be damaged although of all it is less than a tenth."""
 _FOLDS = 5
 _SEED = 20240304
 
@@ -108,7 +110,8 @@ class _Seen:
             values = self._worse(trial)
             aside = tails.set_aside(values, trial.least_spread)
             for of in self.classes:
-                aside[of] &= tails.set_aside(values[of], trial.least_spread)
+                few = int(of.sum()) < _MANY_OF_A_CLASS
+                aside[of] &= tails.set_aside(values[of], trial.least_spread, few=few)
             found |= aside
         return found
 

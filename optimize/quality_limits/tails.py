@@ -18,15 +18,17 @@ _FEWEST_IN_TAIL = 10
 """but at least so many of them, up to half of all."""
 
 
-def set_aside(values: Floats, least_spread: float) -> npt.NDArray[np.bool_]:
+def set_aside(values: Floats, least_spread: float, *, few: bool = False) -> npt.NDArray[np.bool_]:
     """Which images lie so far out that they are damaged rather than unusual; (images,).
 
-    Judged by the middle of the values, which damaged images do not reach.
+    Judged by the middle of the values, which damaged images do not reach. Of a `few` more than a quarter
+    may be damaged by chance: then by the better side of the middle, which none of them reaches.
     """
     aside = np.zeros(len(values), bool)
     while True:
-        middle, upper = np.quantile(values[~aside], (0.5, 0.75))
-        beyond = values > middle + _ASIDE_AT * max(upper - middle, least_spread)
+        lower, middle, upper = np.quantile(values[~aside], (0.25, 0.5, 0.75))
+        spread = middle - lower if few else upper - middle
+        beyond = values > middle + _ASIDE_AT * max(spread, least_spread)
         if (beyond <= aside).all():
             return aside
         aside |= beyond

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,39 @@ def test_flags_win_over_variables_which_win_over_the_file(tmp_path: Path) -> Non
     config = load_config({"source": "dir:/c", "threads": None}, environment, file)
     assert (config.station, config.source) == ("L01-S1", "dir:/c")
     assert (config.max_batch, config.threads) == (4, 3)
+
+
+def test_several_sources_are_several_flags_an_array_or_lines(tmp_path: Path) -> None:
+    file = tmp_path / "station.toml"
+    file.write_text('station = "L01-S1"\nsource = ["dir:/a", "dir:/b"]\n')
+    both = ("dir:/a", "dir:/b")
+    home = {"HOME": "/home/x"}
+    assert load_config({}, home, file).sources == both
+    assert load_config({"source": ["dir:/c"]}, home, file).sources == ("dir:/c",)
+    lines = {"EDGE_INSPECT_SOURCE": "dir:/a\ndir:/b", **home}
+    assert load_config({"station": "L01-S1"}, lines, None).sources == both
+    alone = [load_config({"station": "L01-S1", "source": s}, home, None) for s in ("x", ["x"])]
+    assert alone[0].sha256() == alone[1].sha256()
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"source": []}, "expected one source at least"),
+        ({"trigger": "camera", "source": ["gige:1", "gige:2"]}, "goes by one source, 2 are given"),
+        ({"part_frames": 2}, "part_frames = 2 with trigger = free"),
+        ({"part_name": "(.+)_left"}, "expected a group"),
+        ({"part_name": "("}, "expected a regular expression"),
+        ({"trigger": "mqqt"}, "trigger"),
+    ],
+)
+def test_triggers_that_cannot_be_are_refused_in_one_line(
+    keys: dict[str, object], words: str
+) -> None:
+    given = {"station": "L01-S1", "source": "dir:/a", **keys}
+    with pytest.raises(UsageError, match=re.escape(words)) as caught:
+        load_config(given, {"HOME": "/home/x"}, None)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_table_in_the_file_stands_for_the_words_before_an_underscore(tmp_path: Path) -> None:

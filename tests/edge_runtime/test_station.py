@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_runtime.assembly import open_station
+from edge_runtime.assembly.station import open_station
 from edge_runtime.bundle import open_bundle
 from edge_runtime.config import StationConfig
 from edge_runtime.contracts.drift import DriftLevel, DriftReference, DriftReport
@@ -317,7 +317,7 @@ class StubbornJournal(Journal):
 
 @pytest.fixture
 def stubborn(monkeypatch: pytest.MonkeyPatch) -> type[StubbornJournal]:
-    monkeypatch.setattr("edge_runtime.assembly.Journal", StubbornJournal)
+    monkeypatch.setattr("edge_runtime.assembly.station.Journal", StubbornJournal)
     monkeypatch.setattr("edge_runtime.committer._RETRY_S", 0.01)
     return StubbornJournal
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime import assembly
-from edge_runtime.assembly import open_station
+from edge_runtime.assembly import station as assembly
+from edge_runtime.assembly.station import open_station
 from edge_runtime.config import StationConfig
 from edge_runtime.contracts.frame import Frame
 from edge_runtime.contracts.health import Health

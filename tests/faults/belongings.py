@@ -2,6 +2,7 @@
 
 import gc
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -13,6 +14,8 @@ class Belongings:
 
     children: frozenset[int]
     descriptors: int
+    nameless: int
+    """Descriptors of sockets, pipes and memory: files by name may be opened at their first use only."""
     mappings: int
     """Of shared memory, named or not."""
     named: frozenset[str]
@@ -32,9 +35,11 @@ class Belongings:
         """What that process has now. Raises OSError when it is gone."""
         about = Path("/proc") / str(pid)
         maps = (about / "maps").read_text().splitlines()
+        targets = list(_targets(about / "fd"))
         return cls(
             children=frozenset(_children(pid)),
-            descriptors=len(list((about / "fd").iterdir())),
+            descriptors=len(targets),
+            nameless=sum(not target.startswith("/") or "memfd:" in target for target in targets),
             mappings=sum("memfd:" in line or "/dev/shm/" in line for line in maps),  # noqa: S108
             named=frozenset(
                 path.name
@@ -42,6 +47,14 @@ class Belongings:
                 if path.name.startswith(("edge-inspect", "psm_"))
             ),
         )
+
+
+def _targets(folder: Path) -> Iterator[str]:
+    for entry in folder.iterdir():
+        try:
+            yield str(entry.readlink())
+        except OSError:  # closed since it was listed
+            continue
 
 
 def _children(parent: int) -> list[int]:

@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from edge_runtime import assembly
+from edge_runtime.assembly import station as assembly
 from edge_runtime.capture.camera import CaptureCamera
 from edge_runtime.cli.main import main
 from tests.faults.engines import break_engines

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_runtime import assembly
+from edge_runtime.assembly import engine as assembly
 from edge_runtime.engines.base import InferenceEngine
 from edge_runtime.errors import EngineError
 

@@ -15,7 +15,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from edge_runtime import assembly, pipeline
+from edge_runtime import pipeline
+from edge_runtime.assembly import engine as engine_room
+from edge_runtime.assembly import station as station_room
 from edge_runtime.cli.main import main
 from edge_runtime.contracts.frame import Frame
 from edge_runtime.errors import DiskFullError
@@ -34,7 +36,7 @@ def _hang() -> None:
 
 def source() -> None:
     """As a camera driver blocks: no frame, no error, and the timeout is not kept."""
-    open_camera = assembly.open_camera
+    open_camera = station_room.open_camera
 
     def open_hanging(text: str) -> Any:
         camera = open_camera(text)
@@ -47,12 +49,12 @@ def source() -> None:
         camera.read = hanging  # type: ignore[method-assign]
         return camera
 
-    assembly.open_camera = open_hanging
+    station_room.open_camera = open_hanging
 
 
 def engine() -> None:
     """As a driver of an accelerator blocks."""
-    open_engine = assembly.open_engine
+    open_engine = engine_room.open_engine
 
     def open_hanging(*arguments: Any) -> Any:
         opened = open_engine(*arguments)
@@ -65,7 +67,7 @@ def engine() -> None:
         opened.infer = hanging  # type: ignore[method-assign]
         return opened
 
-    assembly.open_engine = open_hanging
+    engine_room.open_engine = open_hanging
 
 
 def sync() -> None:

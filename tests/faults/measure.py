@@ -214,7 +214,7 @@ def _require(condition: bool, scene: Scene, what: str) -> None:
 def _left_behind(before: Belongings, after: Belongings) -> str:
     grown = {
         "processes": len(after.children) - len(before.children),
-        "descriptors": after.descriptors - before.descriptors,
+        "descriptors": after.nameless - before.nameless,
         "mappings": after.mappings - before.mappings,
         "names in /dev/shm": len(after.named - before.named),
     }
@@ -327,6 +327,7 @@ def faults() -> tuple[Fault, ...]:
             known_by="ended by SIGKILL",
             program=program("camera", "eats memory"),
             group=True,
+            lasts_s=0.0,
             do=_limit,
             why_not=why_no_memory_group,
         ),

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_runtime import assembly, policy
-from edge_runtime.assembly import open_station
+from edge_runtime import policy
+from edge_runtime.assembly import engine as assembly
+from edge_runtime.assembly.station import open_station
 from edge_runtime.cli.main import main
 from edge_runtime.config import StationConfig
 from edge_runtime.contracts.health import Health

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_runtime.assembly import open_station
+from edge_runtime.assembly.station import open_station
 from edge_runtime.config import StationConfig
 from edge_runtime.contracts.verdict import Verdict
 from edge_runtime.engines.ort import OnnxRuntimeEngine

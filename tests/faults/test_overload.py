@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_runtime import assembly
-from edge_runtime.assembly import open_station
+from edge_runtime.assembly import station as assembly
+from edge_runtime.assembly.station import open_station
 from edge_runtime.cameras.base import WELL, EndOfStream
 from edge_runtime.config import StationConfig
 from edge_runtime.contracts.frame import Frame

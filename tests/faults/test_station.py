@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.assembly import open_station
+from edge_runtime.assembly.station import open_station
 from edge_runtime.capture.camera import CaptureCamera
 from edge_runtime.config import StationConfig
 from edge_runtime.contracts.health import Health
@@ -35,7 +35,7 @@ def test_a_station_outlives_its_camera(
     broken = tmp_path / "broken"
     broken.touch()
     monkeypatch.setattr(
-        "edge_runtime.assembly.open_camera",
+        "edge_runtime.assembly.station.open_camera",
         lambda _: CaptureCamera(f"{fault}:{tmp_path}", opener=open_faulty, limits=LIMITS),
     )
     monkeypatch.setattr("edge_runtime.station._STATES_EVERY_S", 0.05)

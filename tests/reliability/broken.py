@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
-from edge_runtime import assembly
+from edge_runtime.assembly import station as assembly
 from edge_runtime.capture.process import CaptureProcess
 from edge_runtime.cli.main import main
 from edge_runtime.contracts.verdict import DeliveryNote, Lane, Outcome, message

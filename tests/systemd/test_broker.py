@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from edge_runtime.assembly import open_station
+from edge_runtime.assembly.station import open_station
 from edge_runtime.cli.main import main
 from edge_runtime.config import StationConfig
 from edge_runtime.contracts.health import Health

@@ -146,19 +146,19 @@ class _Old:
     def __init__(self, split: FrozenSplit, way: str, seed: int) -> None:
         teaching, cut = split.teaching()
         held_back = frozenset(cut.validation)
-        exam = split.exam()
-        if exam is None:
-            validation = teaching.at(sorted(held_back))
-            half = split_dataset(validation, share=0.5, seed=seed)
-            exam = validation.at(half.validation)
-        judged = {sample.group for sample in exam.samples}
+        earlier = split.exam()
         self._side_of: dict[str, str] = {}
         self._samples: list[Sample] = []
         self._places: dict[str, list[int]] = {}
+        judged: set[str] = set()
+        if earlier is None:
+            validation = teaching.at(sorted(held_back))
+            half = split_dataset(validation, share=0.5, seed=seed)
+            judged = {sample.group for sample in validation.at(half.validation).samples}
         for index, sample in enumerate(teaching.samples):
             side = VALIDATION if index in held_back else TRAIN
             self._take(_moved(sample, way), JUDGED if sample.group in judged else side)
-        for sample in exam.samples:
+        for sample in earlier.samples if earlier else ():
             self._take(_moved(sample, way), JUDGED)
 
     def _take(self, sample: Sample, side: str) -> None:

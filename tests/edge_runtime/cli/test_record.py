@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.assembly import open_station
+from edge_runtime.assembly.station import open_station
 from edge_runtime.cameras.recorded import RecordedCamera
 from edge_runtime.cameras.recording import INDEX
 from edge_runtime.cameras.simulated import SimulatedCamera

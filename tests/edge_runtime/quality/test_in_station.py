@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.assembly import open_quality_gate, open_station
+from edge_runtime.assembly.intake import open_quality_gate
+from edge_runtime.assembly.station import open_station
 from edge_runtime.bundle import open_bundle
 from edge_runtime.cli.main import main
 from edge_runtime.config import StationConfig
@@ -93,7 +94,7 @@ def test_only_a_live_camera_is_watched_for_a_picture_that_repeats(
 ) -> None:
     bundle = open_bundle(make_bundle(name="limited", quality=scenes_reference(SIDE)))
     config = StationConfig(station="L07-S3", source=source, state_dir=tmp_path)
-    gate = open_quality_gate(config, bundle)
+    gate = open_quality_gate(config, bundle, config.sources[0])
     assert gate is not None
     first, again = (gate.examine(scene(1000, SIDE)).rejection for _ in "12")
     assert first is None

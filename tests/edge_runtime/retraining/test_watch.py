@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.contracts.drift import DriftLevel, DriftReport, Moved
+from edge_runtime.contracts.performance import Estimated, Figure, Measured
 from edge_runtime.contracts.retrain import EvidencePack, RetrainState
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.errors import StateError, UsageError
@@ -16,7 +17,7 @@ from edge_runtime.retraining.memory import NAME, read_memory
 from edge_runtime.retraining.pack import EVIDENCE, KEPT, Attachment, open_pack, packs, zip_pack
 from edge_runtime.retraining.rules import Limits
 from edge_runtime.retraining.triggers import Triggers
-from edge_runtime.retraining.watch import RetrainWatch, Subject
+from edge_runtime.retraining.watch import RetrainWatch, Subject, observation
 from tests.patience import eventually
 
 START = datetime(2026, 3, 2, 6, tzinfo=UTC)
@@ -166,6 +167,35 @@ def test_only_the_newest_packs_are_kept(tmp_path: Path) -> None:
     names = packs(tmp_path)
     assert len(names) == KEPT
     assert names == sorted(names)
+
+
+def figures(recall: float, spread: float) -> dict[str, object]:
+    """What a report says of recall, and nothing of the rest."""
+    figure = Figure(value=recall, low=recall - spread, high=min(1.0, recall + spread))
+    return {
+        "macro_f1": None,
+        "defect_recall": figure,
+        "false_positive_rate": None,
+        "confidence": 0.95,
+        "words": "",
+    }
+
+
+def test_measured_figures_count_before_estimates_and_doubtful_ones_not_at_all() -> None:
+    estimated = Estimated(parts=4096, unreliable=None, **figures(0.9, 0.02))
+    doubtful = estimated.model_copy(update={"unreliable": "the mix of classes moved"})
+    measured = Measured(labels=300, random=120, since=START, received={}, **figures(0.8, 0.04))
+
+    def recall(**update: object) -> float | None:
+        found = observation(report().model_copy(update=update), START, START).recall
+        return found and found.value
+
+    assert recall() is None
+    assert recall(estimated=estimated) == 0.9
+    assert recall(estimated=doubtful) is None
+    assert recall(estimated=doubtful, measured=measured) == recall(measured=measured) == 0.8
+    seen = observation(report().model_copy(update={"measured": measured}), START, START)
+    assert (seen.labels, seen.false_positives) == (300, None)
 
 
 @pytest.fixture

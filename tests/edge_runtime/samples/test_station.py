@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.assembly import open_station
+from edge_runtime.assembly.station import open_station
 from edge_runtime.config import StationConfig
 from edge_runtime.contracts.health import Health
 from edge_runtime.contracts.sample import Reason

@@ -117,6 +117,15 @@ def test_a_limit_is_exceeded_by_the_share_that_was_asked_for(share: float) -> No
     assert np.exp(-np.median(limits)) == pytest.approx(share, rel=0.25)
 
 
+def test_a_third_of_a_few_is_set_aside_as_well() -> None:
+    rng = np.random.default_rng(0)
+    values = np.concatenate([rng.normal(size=8), rng.normal(25, 2, size=4)])
+    assert not tails.set_aside(values, 0.01)[8:].any()
+    aside = tails.set_aside(values, 0.01, few=True)
+    assert aside[8:].all()
+    assert not aside[:8].any()
+
+
 def test_an_eighth_of_damaged_images_is_set_aside_and_no_sound_one() -> None:
     rng = np.random.default_rng(0)
     values = np.concatenate([rng.normal(size=875), rng.normal(12, 2, size=125)])

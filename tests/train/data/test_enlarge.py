@@ -58,7 +58,8 @@ def test_who_taught_teaches_and_who_was_sealed_stays_sealed(
     frozen: FrozenSplit, tmp_path: Path
 ) -> None:
     before = sides(frozen)
-    after = sides(grown(frozen, write(tmp_path / "new", range(100, 140)), tmp_path / "larger"))
+    larger = grown(frozen, write(tmp_path / "new", range(100, 140)), tmp_path / "larger")
+    after = sides(larger)
     moved = Counter((side, after[content]) for content, side in before.items())
     assert set(moved) == {
         ("train", "train"),
@@ -66,6 +67,8 @@ def test_who_taught_teaches_and_who_was_sealed_stays_sealed(
         ("validation", "validation"),
         ("validation", "exam"),
     }
+    rows = [len(larger.teaching()[0].samples), len((larger.exam() or larger.side("train")).samples)]
+    assert sum(rows) + len(list(larger.still_sealed())) == len(after), "nothing is listed twice"
     fresh = Counter(side for content, side in after.items() if content not in before)
     assert fresh.total() == 120
     for side, share in (("exam", 0.3), ("validation", 0.2), ("test", 0.1), ("train", 0.4)):

@@ -3,16 +3,22 @@
 import csv
 import json
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from edge_runtime.contracts.drift import DriftLevel
+from edge_runtime.contracts.retrain import RetrainRequest
+from edge_runtime.contracts.station_id import StationId
+from edge_runtime.retraining.pack import write_pack, zip_pack
 from optimize.graph import read_model
 from tests.train.conftest import LABELS, SIDE, draw
 from train.cli.main import main
 from train.data.frozen_split import read_split
+from train.refresh.evidence import read_request
 from train.refresh.record import read_refresh
 
 FIT = (
@@ -201,3 +207,32 @@ def test_a_model_of_another_run_is_refused(
     code = main([*words, str(tmp_path / "out"), "--labels", str(line / "labelled")])
     assert code == 22
     assert "was not exported from" in capsys.readouterr().err
+
+
+def evidence(state_dir: Path, source_sha256: str) -> Path:
+    """The pack of a station that runs a bundle of that float model."""
+    request = RetrainRequest(
+        id="20260302T142000Z-drift",
+        at=datetime(2026, 3, 2, 14, 20, tzinfo=UTC),
+        rule="drift",
+        words="drift alarm: frames are darker",
+        bundle="weld-seam/1.0.0",
+        model_sha256="a" * 64,
+        source_sha256=source_sha256,
+        level=DriftLevel.ALARM,
+        evidence="20260302T142000Z-drift",
+    )
+    write_pack(state_dir, "site", StationId.parse("L07-S3"), request, ())
+    return state_dir / "evidence" / request.id
+
+
+def test_the_request_is_told_and_one_about_another_model_is_refused(
+    line: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = line / "model.onnx"
+    other = evidence(tmp_path / "other", "c" * 64)
+    assert refresh(line, tmp_path / "out", None, "--evidence", str(other)) == 22
+    assert "name the model that the station runs" in capsys.readouterr().err
+    own = evidence(tmp_path / "own", read_model(model).sha256)
+    zip_pack(own, tmp_path / "pack.zip")
+    assert read_request(tmp_path / "pack.zip", model).words == "drift alarm: frames are darker"

@@ -15,7 +15,7 @@ import pytest
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from edge_runtime.assembly import open_station
+from edge_runtime.assembly.station import open_station
 from edge_runtime.config import StationConfig
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.errors import BrokerError, UsageError
