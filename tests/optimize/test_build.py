@@ -133,7 +133,7 @@ def test_the_manifest_records_accuracy_latency_and_origin(bundle: Path, model_fi
 
 def test_a_flipped_byte_anywhere_is_noticed_and_the_file_named(bundle: Path) -> None:
     files = sorted(path for path in bundle.rglob("*") if path.is_file())
-    assert len(files) == 13
+    assert len(files) == 16
     for file in files:
         whole = file.read_bytes()
         file.write_bytes(whole[:-2] + bytes([whole[-2] ^ 1]) + whole[-1:])
@@ -508,9 +508,11 @@ def test_nothing_but_our_own_lines_reaches_the_user(
     build: Callable[..., int], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert build(tmp_path / "out", "--int8") == 0
-    err = capfd.readouterr().err
-    assert len(err.splitlines()) == 2, err
-    assert all(": calibration by " in line for line in err.splitlines())
+    lines = capfd.readouterr().err.splitlines()
+    # The tiny images differ too much for limits of quality, which is said in a line of ours for each.
+    said = [line for line in lines if not line.startswith("warning: frames are not held to ")]
+    assert len(said) == 2, lines
+    assert all(": calibration by " in line for line in said)
 
 
 def test_inspect_shows_what_is_inside(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
