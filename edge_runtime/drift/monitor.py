@@ -382,6 +382,9 @@ class _Counted:
             )
             for share in shares
         ]
+        # The fewer that cannot be seen, the better.
+        self._news = np.ones((2, len(shares)))
+        self._news[1, [share.name == NOT_INSPECTED for share in shares]] = 0.0
         sides = np.array([[1.0], [-1.0]])
         self._tolerated, self._sought = (
             effects.shifted_by_h(self._expected, sides * np.array(h))
@@ -405,7 +408,7 @@ class _Counted:
 
     def steps(self, values: Floats) -> Floats:
         """Log e-values (2, shares) of a block."""
-        return share_steps(values, self._tolerated, self._sought)
+        return self._news * share_steps(values, self._tolerated, self._sought)
 
 
 def _is_mean(name: str) -> bool:

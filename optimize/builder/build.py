@@ -148,6 +148,18 @@ def _write(source: Source, evidence: _Evidence, order: Order, watch: Watch) -> _
         timed = records.time(order, source, candidates, watch)
         default, reason = records.choose_default(timed)
         accuracy = records.accuracy(evidence.named, model.spec, evidence.answers, watch)
+        quality = (
+            None
+            if evidence.gate is None
+            else write_limits(
+                folder,
+                evidence.images,
+                evidence.named,
+                model.spec.input,
+                watch,
+                cost=order.quality_cost,
+            )
+        )
         drift = (
             None
             if evidence.gate is None
@@ -159,6 +171,7 @@ def _write(source: Source, evidence: _Evidence, order: Order, watch: Watch) -> _
                 default,
                 model.spec,
                 watch,
+                quality=quality,
                 line_mix=order.line_mix,
             )
         )
@@ -178,18 +191,6 @@ def _write(source: Source, evidence: _Evidence, order: Order, watch: Watch) -> _
                         watch,
                         line_mix=order.line_mix,
                     )
-        quality = (
-            None
-            if evidence.gate is None
-            else write_limits(
-                folder,
-                evidence.images,
-                evidence.named,
-                model.spec.input,
-                watch,
-                cost=order.quality_cost,
-            )
-        )
         manifest = BundleManifest(
             name=order.target.parent.name,
             version=order.target.name,

@@ -5,6 +5,7 @@ Owns how distributions are summed up from images; what is made of them on the li
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import compress
 from pathlib import Path
 from typing import cast
 
@@ -16,9 +17,11 @@ from edge_runtime.bundle import DRIFT
 from edge_runtime.contracts.drift import DriftReference, Measure, MeasureReference, ShareReference
 from edge_runtime.contracts.manifest import ModelSpec
 from edge_runtime.contracts.performance import AnswerReference
+from edge_runtime.contracts.quality import QualityReference
 from edge_runtime.contracts.verdict import Outcome
 from edge_runtime.drift.monitor import CERTAINTY, CLASS, NOT_INSPECTED, REVIEW, SCORE
 from edge_runtime.drift.statistics import MEASURES, measure
+from edge_runtime.quality.gate import QualityGate
 from optimize.answers import Answers
 from optimize.builder.answer_reference import answer_reference
 from optimize.data.dataset import Dataset
@@ -45,12 +48,14 @@ def write_reference(
     spec: ModelSpec,
     watch: Watch,
     *,
+    quality: QualityReference | None,
     line_mix: bool,
 ) -> DriftReference | None:
     """Write `drift.json` from validation images as the variant `precision` answered them.
 
     `named` is their name and content hash, which takes a pass over their files and was taken before.
-    Of fewer than FEWEST images there is none, which is said and answered with None.
+    Images beyond the limits of `quality` count as the station will answer them: not inspected. Of fewer
+    than FEWEST images there is none, which is said and answered with None.
     """
     if len(answers) < FEWEST:
         watch.note(
@@ -58,19 +63,30 @@ def write_reference(
             f"of the training domain, {FEWEST} are the fewest"
         )
         return None
+    gate = None if quality is None else QualityGate(quality, live=False)
     rows: list[tuple[float, ...]] = []
+    rejected: list[bool] = []
     with watch.stage("measuring the drift reference", len(images.samples)) as advanced:
         for item in read_images(images, spec.input):
             if isinstance(item, Image):
-                rows.append(measure(item.pixels).row())
+                seen = None if gate is None else gate.examine(item.pixels)
+                rows.append((measure(item.pixels) if seen is None else seen.statistics).row())
+                rejected.append(seen is not None and seen.rejection is not None)
             advanced(1)
+    inspected = ~np.array(rejected)
+    logits = answers.logits[precision]
     made = reference(
         named,
         np.array(rows),
         answers.groups,
-        shares(answers.logits[precision], len(answers.faults), spec),
+        shares(logits, inspected, len(answers.faults), spec),
         line_mix=line_mix,
-        answers=answer_reference(answers.logits[precision], answers.labels, answers.groups, spec),
+        answers=answer_reference(
+            logits[inspected],
+            list(compress(answers.labels, inspected)),
+            list(compress(answers.groups, inspected)),
+            spec,
+        ),
     )
     (folder / DRIFT).write_text(made.to_json(indent=2) + "\n", encoding="utf-8")
     return made
@@ -113,18 +129,27 @@ def reference(
     )
 
 
-def shares(logits: npt.NDArray[np.float32], faults: int, spec: ModelSpec) -> dict[str, Floats]:
-    """By name what is counted on the line, of validation images (images, classes) and so many faults."""
+def shares(
+    logits: npt.NDArray[np.float32],
+    inspected: npt.NDArray[np.bool_],
+    faults: int,
+    spec: ModelSpec,
+) -> dict[str, Floats]:
+    """By name what is counted on the line, of validation images (images, classes) and so many faults.
+
+    Those that are not `inspected` (images,) have no class and no score.
+    """
     rows = policy.probabilities(logits, spec.decision.temperature)
     decisions = [policy.decide(row, spec) for row in rows]
-    counted: dict[str, list[bool]] = {
-        NOT_INSPECTED: [False] * len(rows) + [True] * faults,
-        REVIEW: [decision.outcome is Outcome.REVIEW for decision in decisions],
+    reviewed = np.array([decision.outcome is Outcome.REVIEW for decision in decisions])
+    values: dict[str, Floats] = {
+        NOT_INSPECTED: np.concatenate((~inspected, np.ones(faults, bool))).astype(np.float64),
+        REVIEW: (inspected & reviewed).astype(np.float64),
     }
     for label in spec.labels:
-        counted[f"{CLASS}{label}"] = [decision.label == label for decision in decisions]
-    values = {name: np.array(answers, np.float64) for name, answers in counted.items()}
-    values[SCORE] = policy.defect_scores(rows, spec).astype(np.float64)
+        own = np.array([decision.label == label for decision in decisions])
+        values[f"{CLASS}{label}"] = (inspected & own).astype(np.float64)
+    values[SCORE] = np.where(inspected, policy.defect_scores(rows, spec), np.nan)
     certain = np.array([decision.scores[str(decision.label)] for decision in decisions])
     for label in spec.labels:
         own = values[f"{CLASS}{label}"] > 0

@@ -23,7 +23,9 @@ MEANS = {
 DEVIATIONS = dict(zip(MEASURES, (9.0, 0.13, 0.6, 0.3, 0.25, 4.5), strict=True))
 
 
-def make_reference(*, images: int = 2000, line_mix: bool = True) -> DriftReference:
+def make_reference(
+    *, images: int = 2000, line_mix: bool = True, blind: float = 0.0
+) -> DriftReference:
     rng = np.random.default_rng(1)
     rows = rng.normal(list(MEANS.values()), list(DEVIATIONS.values()), (images, len(MEASURES)))
     defect = rng.uniform(size=images) < 0.08
@@ -32,7 +34,7 @@ def make_reference(*, images: int = 2000, line_mix: bool = True) -> DriftReferen
         rows,
         [""] * images,
         {
-            NOT_INSPECTED: np.zeros(images),
+            NOT_INSPECTED: (np.arange(images) < blind * images).astype(float),
             REVIEW: (rng.uniform(size=images) < 0.02).astype(float),
             f"{CLASS}no_defect": (~defect).astype(float),
             f"{CLASS}spatter": defect.astype(float),

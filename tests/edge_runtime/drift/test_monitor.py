@@ -107,6 +107,16 @@ def test_where_the_images_were_selected_shares_of_classes_are_not_watched() -> N
     assert [moved.statistic for moved in monitor.moved()] == ["not_inspected"]
 
 
+def test_that_fewer_cannot_be_seen_is_no_drift_and_that_more_cannot_is() -> None:
+    monitor = Monitor(make_reference(line_mix=False, blind=0.08), parts_per_day=DAY)
+    watch(monitor, parts(8000, blind=0.0))
+    assert monitor.level is DriftLevel.OK
+    watch(monitor, parts(4000, first=8000, blind=0.08))
+    assert monitor.level is DriftLevel.OK
+    watch(monitor, parts(4000, first=12_000, blind=0.25))
+    assert [moved.statistic for moved in monitor.moved()] == ["not_inspected"]
+
+
 def test_words_name_what_an_engineer_knows(monitor: Monitor) -> None:
     watch(monitor, parts(1024, shifts={"colour": -2}))
     (moved,) = monitor.moved()

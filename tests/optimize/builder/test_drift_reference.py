@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 
 from edge_runtime.bundle import open_bundle
-from edge_runtime.drift.monitor import NOT_INSPECTED
+from edge_runtime.drift.monitor import CLASS, NOT_INSPECTED, SCORE
 from edge_runtime.drift.statistics import MEASURES, measure
 from optimize.builder.drift_reference import (
     USUAL_NOT_INSPECTED,
     effective_images,
     reference,
+    shares,
 )
 from optimize.cli.main import main
-from tests.optimize.tiny_network import LABELS, make_image
+from tests.optimize.tiny_network import LABELS, make_image, make_spec
 
 MakeFolder = Callable[..., Path]
 
@@ -74,6 +75,20 @@ def test_too_few_images_make_no_reference_and_it_is_said(
     assert "drift will not be monitored: 24 validation images say too little" in (
         capsys.readouterr().err
     )
+
+
+def test_what_the_stations_gate_would_turn_away_counts_as_not_inspected() -> None:
+    logits = np.tile(np.array([[4.0, 0.0, 0.0]], np.float32), (4, 1))
+    spec = make_spec()
+    all_seen, two_seen = (
+        shares(logits, np.array(inspected), 1, spec)
+        for inspected in ([True] * 4, [True, False, True, False])
+    )
+    assert list(all_seen[NOT_INSPECTED]) == [0, 0, 0, 0, 1]
+    assert list(two_seen[NOT_INSPECTED]) == [0, 1, 0, 1, 1]
+    decided = f"{CLASS}{spec.labels[0]}"
+    assert (all_seen[decided].mean(), two_seen[decided].mean()) == (1.0, 0.5)
+    assert list(np.isnan(two_seen[SCORE])) == [False, True, False, True]
 
 
 def test_images_of_one_group_count_as_hardly_more_than_one() -> None:
