@@ -320,6 +320,9 @@ class Parts:
         if part.announcement.once:
             self._remember(part.announcement.key)
         self._answers.append(self._answer(part, now, complete=complete, punctual=punctual))
+        # What is remembered of it is when it was there; its frames are let go of, at once and not when
+        # somebody looks for cycles: a view knows its part.
+        part.views.clear()
 
     def _why_late(self, view: View, now: float) -> str:
         waited_ms = (now - view.part.announcement.at) * 1000

@@ -1,8 +1,10 @@
 """The book of parts, moment by moment: no thread, no clock."""
 
+import gc
 import math
+import weakref
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -361,3 +363,29 @@ def test_every_trigger_has_exactly_one_answer_whatever_comes_in_what_order(
             assert judged.frame.arrived >= answer.announcement.at, "exposed after its trigger"
         if answer.decision.outcome is Outcome.OK:
             assert all(view.decision.outcome is Outcome.OK for view in answer.views)
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """Nobody looks for cycles meanwhile: a frame must go when the last one lets go of it."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("uncollected")
+def test_what_was_answered_keeps_no_picture_in_memory() -> None:
+    played = Played()
+    image = np.zeros((8, 8, 3), np.uint8)
+    seen = weakref.ref(image)
+    taken = Frame(part_id="a", captured_at=moment(0.0).utc, arrived=0.0, image=image)
+    played.trigger("a", 0.0)
+    view = played.parts.claim(taken, "a", 0, 0.0)
+    assert view is not None
+    played.parts.offer(view, gated(view), moment(0.0))
+    del image, taken, view
+    assert seen() is not None, "control: a part that is open keeps its frame"
+    played.infer(0.1)
+    assert played.answers()["a"].decision is OK
+    assert seen() is None
