@@ -198,10 +198,10 @@ def leak() -> None:
     kept: list[bytearray] = []
     committed = HealthLog.verdicts_committed
 
-    def keep(self: HealthLog, outcomes: Iterable[Outcome]) -> None:
+    def keep(self: HealthLog, outcomes: Iterable[Outcome], **counts: int) -> None:
         outcomes = list(outcomes)
         kept.extend(bytearray(_LEAK_BYTES) for _ in outcomes)
-        committed(self, outcomes)
+        committed(self, outcomes, **counts)
 
     HealthLog.verdicts_committed = keep
 
