@@ -112,6 +112,12 @@ class EmbeddingMonitor:
         )
         return tuple(self._describe(index) for index in found)
 
+    def effects(self) -> dict[str, float]:
+        """Effect of every statistic over the most recent parts; empty before the first block."""
+        if not self._blocks:
+            return {}
+        return {name: self._effect(i, self._recent(i)) for i, name in enumerate(STATISTICS)}
+
     def state_bytes(self) -> int:
         """Bytes of numbers held, the reference's among them; Python's own overhead is not in it."""
         block = BLOCK * (self.embedding.axes + 4) * 8

@@ -92,6 +92,8 @@ class DriftLog:
                 moved += self._embedding.moved()
                 moved = tuple(sorted(moved, key=lambda m: m.level is not DriftLevel.ALARM))
             effects, answered = self._monitor.effects(), self._monitor.answered()
+            if self._embedding is not None:
+                effects |= self._embedding.effects()
         estimated = None
         if answered is not None:
             with self._estimating:

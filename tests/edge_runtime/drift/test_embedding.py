@@ -19,6 +19,7 @@ from edge_runtime.drift.embedding_monitor import (
     DISTANCE,
     RESIDUAL,
     UNFAMILIAR,
+    STATISTICS,
     EmbeddingMonitor,
 )
 from edge_runtime.drift.evidence_file import EMBEDDING, EvidenceFile
@@ -199,11 +200,15 @@ def test_a_station_s_report_tells_what_the_network_sees_beside_what_is_measured(
         embedding=monitor,
     )
     log.observe(seen_parts(2_000))
-    assert log.snapshot().level is DriftLevel.OK
+    quiet = log.snapshot()
+    assert quiet.level is DriftLevel.OK
+    assert set(STATISTICS) < set(quiet.effects), "told whether it has moved or not"
+    assert abs(quiet.effects["features:distance"]) < 0.5
     log.observe(seen_parts(1_000, lambda own: own + 3 * WIDTHS, seed=6))
     report = log.snapshot()
     assert report.level is DriftLevel.ALARM
     assert report.moved[0].statistic.startswith("features:")
+    assert report.effects["features:distance"] > 1
     assert "what the network sees" in report.summary
 
 
