@@ -18,8 +18,8 @@ from edge_runtime.drift.embedding_monitor import (
     CENTRE,
     DISTANCE,
     RESIDUAL,
-    UNFAMILIAR,
     STATISTICS,
+    UNFAMILIAR,
     EmbeddingMonitor,
 )
 from edge_runtime.drift.evidence_file import EMBEDDING, EvidenceFile
