@@ -30,17 +30,20 @@ from typing import Any
 import numpy as np
 
 from benchmarks.engine_gaps import engine_gaps
-from benchmarks.line_speed import bare_loop, daemon, decodable, write_crops
+from benchmarks.line_speed import (
+    bare_loop,
+    daemon,
+    decodable,
+    leave_what_is_inspected,
+    write_crops,
+)
 from benchmarks.picture_stream import picture_stream
 from benchmarks.running_stations import Part, Stations, Usage, percentiles, write_parts
 from benchmarks.setting import setting, write_json
 from benchmarks.turns import ratio
 from edge_runtime.bundle import Bundle, open_bundle
-from edge_runtime.decoding import Undecodable, decode
 from edge_runtime.engines.catalogue import open_engine
 from edge_runtime.mes.private_broker import PrivateBroker
-from edge_runtime.preprocessing import fit
-from edge_runtime.quality.gate import QualityGate
 
 RATES = (1.0, 10.0, 50.0)
 """Parts a second."""
@@ -64,13 +67,13 @@ class Sizes:
     """How much is measured: the whole, or as little as a test of the benchmark itself needs."""
 
     def __init__(self, *, short: bool) -> None:
-        self.rounds = 1 if short else 5
-        self.frames = 120 if short else 600
+        self.rounds = 1 if short else 3
+        self.frames = 120 if short else 2000
         self.seconds = dict.fromkeys(RATES, 4.0) if short else {1.0: 33.0, 10.0: 45.0, 50.0: 14.0}
-        self.turns = dict.fromkeys(RATES, 1) if short else {1.0: 1, 10.0: 2, 50.0: 2}
+        self.turns = dict.fromkeys(RATES, 1) if short else {1.0: 1, 10.0: 1, 50.0: 2}
         self.rates = (50.0,) if short else RATES
         self.stations = (1, 2) if short else STATIONS
-        self.grown_s = 4.0 if short else 15.0
+        self.grown_s = 4.0 if short else 12.0
         self.kills = 1 if short else 3
 
 
@@ -98,7 +101,7 @@ def sustained(bundle: Bundle, broker: str, work: Path, sizes: Sizes) -> dict[str
     shutil.rmtree(crops, ignore_errors=True)
     crops.mkdir()
     write_crops(crops, sizes.frames)
-    count = _leave_what_is_inspected(crops, bundle)
+    count = leave_what_is_inspected(crops, bundle)
     frames = decodable(crops, bundle)
     bare: list[float] = []
     whole: list[float] = []
@@ -248,24 +251,6 @@ def all_there(parts: Sequence[Part], stations: int, count: int) -> None:
     found = {(part.station, part.seq) for part in parts}
     if len(found) != stations * count:
         raise SystemExit(f"{stations * count} parts went in, {len(found)} verdicts came out")
-
-
-def _leave_what_is_inspected(crops: Path, bundle: Bundle) -> int:
-    """Remove what the station would turn away, which costs it no inference; how many are left."""
-    reference = bundle.quality_reference()
-    gate = None if reference is None else QualityGate(reference, live=False)
-    left = 0
-    for file in sorted(crops.iterdir()):
-        try:
-            pixels = fit(decode(file.read_bytes()), bundle.manifest.model.input)
-        except Undecodable:
-            file.unlink()
-            continue
-        if gate is not None and gate.examine(pixels).rejection is not None:
-            file.unlink()
-            continue
-        left += 1
-    return left
 
 
 def _children_s() -> float:
