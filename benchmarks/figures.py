@@ -60,7 +60,8 @@ def readme_figures() -> str:
         "| in one run, sides taking turns | |",
         "|---|---|",
         (
-            "| daemon, frame in to verdict at the MES, with journal, gate, drift and samples, over the bare engine | "
+            "| daemon, frame in to verdict at the MES, with journal, gate, drift and samples, over the "
+            "bare engine | "
             f"{ratios['daemon over bare engine, INT8']:.2f} |"
         ),
         f"| INT8 over float32 in the same engine | {ratios['INT8 over float32, bare engine']:.2f} |",
