@@ -13,7 +13,7 @@ the rest is done once per block.
 """
 
 import math
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from edge_runtime.drift.levels import MEASURE_SIZES, Sizes, Standing, highest, w
 from edge_runtime.drift.monitor import DAYS_BETWEEN_FALSE_DETECTIONS, Part
 from edge_runtime.drift.sequential import Evidence, Scatter, mean_steps, share_steps
 from edge_runtime.drift.spread import Spread
+from edge_runtime.drift.standings import gravest_first, judge_block
 from edge_runtime.drift.state import State, named, number, portion, take_over
 from edge_runtime.drift.window import BLOCK, BLOCKS
 
@@ -103,20 +104,14 @@ class EmbeddingMonitor:
 
     def moved(self) -> tuple[Moved, ...]:
         """What has moved, the gravest first and then the largest for its size."""
-        found = [i for i, s in enumerate(self._standings) if s.level is not DriftLevel.OK]
-        found.sort(
-            key=lambda i: (
-                self._standings[i].level is not DriftLevel.ALARM,
-                -abs(self._effect(i, self._recent(i))) / self._standings[i].sizes.alarm,
-            )
-        )
-        return tuple(self._describe(index) for index in found)
+        moved = gravest_first(self._standings, self._recent_effect)
+        return tuple(self._describe(index) for index in moved)
 
     def effects(self) -> dict[str, float]:
         """Effect of every statistic over the most recent parts; empty before the first block."""
         if not self._blocks:
             return {}
-        return {name: self._effect(i, self._recent(i)) for i, name in enumerate(STATISTICS)}
+        return {name: self._recent_effect(i) for i, name in enumerate(STATISTICS)}
 
     def state_bytes(self) -> int:
         """Bytes of numbers held, the reference's among them; Python's own overhead is not in it."""
@@ -171,11 +166,7 @@ class EmbeddingMonitor:
         self._spread.add(means[:axes])
         self._scatter.add(means[axes:])
         self._drift += _TURNING * (means[:axes] - self._drift)
-        self._onsets[self._evidence.steps == 1] = began.timestamp()
-        detected = self._evidence.detected()
-        for index, standing in enumerate(self._standings):
-            if standing.level is not DriftLevel.OK or detected[:, index].any():
-                self._judge(index, standing, detected[:, index])
+        judge_block(self._standings, self._evidence, self._onsets, began, self._recent_effect)
 
     def _steps(
         self, along: Floats, apart: Floats, unfamiliar: npt.NDArray[np.bool_]
@@ -199,20 +190,6 @@ class EmbeddingMonitor:
         steps[:, 3:] = share_steps(unfamiliar[:, None].astype(np.float64), *self._shares)
         return steps
 
-    def _judge(self, index: int, standing: Standing, detected: npt.NDArray[np.bool_]) -> None:
-        if standing.level is DriftLevel.OK:
-            side = int(self._evidence.log[:, index].argmax())
-            standing.rising = side == 0
-            standing.since = datetime.fromtimestamp(self._onsets[side, index], UTC)
-            standing.blocks = int(self._evidence.steps[side, index])
-        else:
-            side = 0 if standing.rising else 1
-            standing.blocks += 1
-        before = standing.level
-        standing.judge(self._effect(index, self._recent(index)), detected=bool(detected[side]))
-        if standing.level is DriftLevel.OK is not before:
-            self._evidence.forget(index)
-
     def _write(self, values: Floats, logarithms: Floats, unfamiliar: npt.NDArray[np.bool_]) -> None:
         slot, axes = self._blocks % BLOCKS, self.embedding.axes
         self._blocks += 1
@@ -222,6 +199,9 @@ class EmbeddingMonitor:
             *logarithms.sum(axis=0),
             unfamiliar.sum(),
         )
+
+    def _recent_effect(self, index: int) -> float:
+        return self._effect(index, self._recent(index))
 
     def _recent(self, index: int) -> int:
         standing = self._standings[index]

@@ -11,7 +11,7 @@ done once per block of parts.
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,7 @@ from edge_runtime.drift.levels import (
     widened,
 )
 from edge_runtime.drift.sequential import Evidence, Scatter, mean_steps, share_steps
+from edge_runtime.drift.standings import gravest_first, judge_block
 from edge_runtime.drift.state import State, named, number, portion, take_over
 from edge_runtime.drift.statistics import MEASURES, FrameStatistics
 from edge_runtime.drift.window import BLOCK, BLOCKS, Window
@@ -166,14 +167,8 @@ class Monitor:
         return (*(each for each in self._moved() if each.statistic not in closer), *cameras)
 
     def _moved(self) -> tuple[Moved, ...]:
-        indices = [i for i, s in enumerate(self._standings) if s.level is not DriftLevel.OK]
-        indices.sort(
-            key=lambda i: (
-                self._standings[i].level is not DriftLevel.ALARM,
-                -abs(self._effect(i, self._recent(i))) / self._standings[i].sizes.alarm,
-            )
-        )
-        return tuple(self._describe(index) for index in indices)
+        moved = gravest_first(self._standings, self._recent_effect)
+        return tuple(self._describe(index) for index in moved)
 
     def answered(self) -> Answered | None:
         """What `estimate` works on; None where nothing can be estimated."""
@@ -198,7 +193,7 @@ class Monitor:
         if not self._window.blocks:
             return {}
         names = [*(each.name for each in self._measures), *(each.name for each in self._shares)]
-        return {name: self._effect(index, self._recent(index)) for index, name in enumerate(names)}
+        return {name: self._recent_effect(index) for index, name in enumerate(names)}
 
     def state_bytes(self) -> int:
         """Bytes of numbers held for all statistics; Python's own overhead is not in it."""
@@ -250,26 +245,10 @@ class Monitor:
         self._evidence.add(
             np.hstack((self._measured.steps(standardised), self._counted.steps(shares)))
         )
-        self._onsets[self._evidence.steps == 1] = began.timestamp()
-        detected = self._evidence.detected()
-        for index, standing in enumerate(self._standings):
-            if standing.level is not DriftLevel.OK or detected[:, index].any():
-                self._judge(index, standing, detected[:, index])
+        judge_block(self._standings, self._evidence, self._onsets, began, self._recent_effect)
 
-    def _judge(self, index: int, standing: Standing, detected: npt.NDArray[np.bool_]) -> None:
-        if standing.level is DriftLevel.OK:
-            side = int(self._evidence.log[:, index].argmax())
-            standing.rising = side == 0
-            standing.since = datetime.fromtimestamp(self._onsets[side, index], UTC)
-            standing.blocks = int(self._evidence.steps[side, index])
-        else:
-            side = 0 if standing.rising else 1
-            standing.blocks += 1
-        before = standing.level
-        effect = self._effect(index, self._recent(index))
-        standing.judge(effect, detected=bool(detected[side]))
-        if standing.level is DriftLevel.OK is not before:
-            self._evidence.forget(index)
+    def _recent_effect(self, index: int) -> float:
+        return self._effect(index, self._recent(index))
 
     def _recent(self, index: int) -> int:
         standing = self._standings[index]
