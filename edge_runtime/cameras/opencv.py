@@ -5,14 +5,18 @@ may still print a line of its own to standard error; only the environment could 
 
 `read` may take longer than its caller allows: a device's driver can block for as long as it likes
 (OpenCV issue 22677), and of a stream OpenCV takes its time limit only when it is opened. So a station
-has devices and streams in a process of their own, see `edge_runtime.capture`. OpenCV's own
-buffer may hold frames older than the call; a device is asked to keep one, a stream cannot be.
+has devices and streams in a process of their own, see `edge_runtime.capture`.
+
+Nothing tells how old a frame is, so what would make it old is kept small: a device is asked to buffer
+one frame, a stream is decoded by one thread, and what an RTSP camera sent while it was being opened is
+left out.
 """
 
 import os
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 import cv2
@@ -34,6 +38,9 @@ class OpenCvCamera:
     `part_id` is `SOURCE-NUMBER`, numbered from 1 at each start: OpenCV knows nothing of parts.
     `captured_at` is when the frame arrived. A file ends; a device or stream that gives no frame has
     failed. Pictures are taken as stored, a video's rotation tag is ignored as an image's is.
+
+    FFmpeg looks at an RTSP stream for about a second before it is open, and then gives what it saw as
+    fast as it is read. These frames are not handed over: they would be taken for frames of this moment.
     """
 
     state = WELL
@@ -52,6 +59,7 @@ class OpenCvCamera:
         self._finite = isinstance(target, str) and "://" not in target
         self._taken = 0
         self._ended = False
+        asked = time.monotonic()
         if isinstance(target, int):
             self._capture = cv2.VideoCapture(target)
             self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
@@ -59,33 +67,41 @@ class OpenCvCamera:
             _require_file(Path(target))
             self._capture = cv2.VideoCapture(target, cv2.CAP_FFMPEG)
         else:
-            limits = [
+            settings = [
                 cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
                 round(open_timeout_s * 1000),
                 cv2.CAP_PROP_READ_TIMEOUT_MSEC,
                 round(read_timeout_s * 1000),
+                # Each thread more makes H.264 one frame older; by default there is one for every core.
+                cv2.CAP_PROP_N_THREADS,
+                1,
             ]
-            self._capture = cv2.VideoCapture(target, cv2.CAP_FFMPEG, limits)
+            self._capture = cv2.VideoCapture(target, cv2.CAP_FFMPEG, settings)
         if not self._capture.isOpened():
             raise CameraError(_why_closed(target, self._described))
         self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)
+        self._opened = time.monotonic()
+        timed = isinstance(target, str) and target.lower().startswith(("rtsp:", "rtsps:"))
+        self._opening_s = self._opened - asked if timed else 0.0
 
     def read(self, timeout_s: float) -> Frame | None:  # noqa: ARG002 - see the module's docstring
-        """The next frame. Does not return None: it waits for OpenCV, see the module's docstring."""
+        """The next frame, for which it waits, see the module's docstring; None in place of one that
+        was sent while the stream was being opened."""
         if self._ended:
             raise EndOfStream
         try:
-            taken, image = self._capture.read()
+            if not self._capture.grab():
+                self._no_frame()
+            if self._sent_while_opening():
+                return None
+            taken, image = self._capture.retrieve()
         except cv2.error as exc:
             raise CameraError(
                 f"{self._described} failed after {self._taken} frames: {exc}"
             ) from exc
         arrived, captured_at = time.monotonic(), datetime.now(UTC)
         if not taken:
-            if self._finite and self._taken:
-                self.close()
-                raise EndOfStream
-            raise CameraError(self._why_no_frame())
+            self._no_frame()
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise CameraError(
                 f"{self._described} gives {image.shape} {image.dtype}: expected three channels of "
@@ -104,10 +120,23 @@ class OpenCvCamera:
         self._ended = True
         self._capture.release()
 
-    def _why_no_frame(self) -> str:
+    def _sent_while_opening(self) -> bool:
+        """Whether the grabbed frame is one of those, by the camera's own clock since its first frame."""
+        now = time.monotonic()
+        # A stream whose clock stands still loses as many seconds as it took to open, and no more.
+        if now - self._opened >= self._opening_s:
+            return False
+        return self._capture.get(cv2.CAP_PROP_POS_MSEC) < self._opening_s * 1000
+
+    def _no_frame(self) -> NoReturn:
+        if self._finite and self._taken:
+            self.close()
+            raise EndOfStream
         if self._finite:
-            return f"{self._described} holds no frame that can be read: check that it plays"
-        return (
+            raise CameraError(
+                f"{self._described} holds no frame that can be read: check that it plays"
+            )
+        raise CameraError(
             f"{self._described} gave no frame after {self._taken}: "
             "check its power and cable, and that nobody else uses it"
         )
@@ -138,7 +167,9 @@ def _require_file(path: Path) -> None:
 def _why_closed(target: int | str, described: str) -> str:
     if isinstance(target, str):
         mend = (
-            "check the address and that the camera is on" if "://" in target else "is it a video?"
+            "check the address, its password, and that the camera is on"
+            if "://" in target
+            else "is it a video?"
         )
         return f"{described} cannot be opened: {mend}"
     present = devices()

@@ -22,6 +22,7 @@ from edge_runtime.capture.camera import CaptureCamera, open_camera
 from edge_runtime.contracts.frame import Frame
 from tests.edge_runtime.cameras.test_opencv import mjpeg_stream
 from tests.fake_gige import FakeGigeCamera
+from tests.rtsp_camera import RtspCamera
 
 Opener = Callable[[Path], CameraSource]
 PARTS = 4
@@ -132,6 +133,11 @@ def open_stream_in_a_process(_: Path) -> CameraSource:
         return Lent(resources.pop_all(), lambda: open_camera(address))
 
 
+def open_rtsp_in_a_process(_: Path) -> CameraSource:
+    camera = RtspCamera("jpeg")
+    return Lent(camera, lambda: open_camera(camera.address))
+
+
 EVERY = pytest.mark.parametrize(
     "opener",
     [
@@ -139,6 +145,7 @@ EVERY = pytest.mark.parametrize(
         open_gige,
         open_gige_in_a_process,
         open_stream_in_a_process,
+        open_rtsp_in_a_process,
         open_simulated,
         open_folder,
         open_watched_folder,

@@ -108,7 +108,7 @@ def test_an_address_nobody_answers_does_not_show_its_password() -> None:
         OpenCvCamera("rtsp://user:secret@127.0.0.1:9/1", open_timeout_s=0.5)
     assert str(caught.value) == (
         "stream rtsp://***@127.0.0.1:9/1 cannot be opened: "
-        "check the address and that the camera is on"
+        "check the address, its password, and that the camera is on"
     )
 
 
