@@ -2,7 +2,7 @@
 
 A model is taught, built and put on a line where a lamp ages, a lens gets dirty, a new alloy is glossier
 and one batch is simply bad. What the station then does, it does by itself: the drift monitor warns, the
-retraining rules ask, an evidence pack is written. The simulator labels the parts of the day after,
+retraining rules ask, an evidence pack is written. The simulator labels the parts of the two days after,
 `train index`, `train refresh` and `optimize build` do what a person would type, and if a candidate
 comes of it the line goes on with it, the old model in its shadow. Nothing of the outcome is fixed
 beforehand but the week's events and the seeds; where no request or no candidate comes, that is the
@@ -31,7 +31,7 @@ from edge_runtime.retraining.pack import EVIDENCE
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 _BATCH = 8
 _FIRST, _SECOND = (Path("bundles/weld-seam") / version for version in ("1.0.0", "1.1.0"))
-LABELLING_DAYS = 1.0
+LABELLING_DAYS = 2.0
 """From a request on every part is kept and labelled for so long."""
 BUILDING_DAYS = 0.4
 """Then it takes so long until the new bundle runs."""
@@ -47,7 +47,7 @@ class Scale:
     model: str = "tf_efficientnet_lite0"
     weights: str = "imagenet"
     epochs: int = 4
-    refresh: str = "--epochs 3 --epoch-images 2000 --lr 1e-3"
+    refresh: str = "--epochs 4 --epoch-images 2400 --lr 1e-3"
     held_out: int = 1200
     """That the first bundle is judged on, and its drift reference is taken from."""
     parts_per_day: int = 1400
