@@ -10,6 +10,7 @@ from typing import Final
 from benchmarks import (
     build_figures,
     contract_figures,
+    drift_figures,
     estimate_figures,
     quality_figures,
     station_figures,
@@ -84,6 +85,8 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "docs/optimize.md": build_figures.figures,
     "docs/quality.md": quality_figures.figures,
     "docs/performance.md": station_figures.figures,
+    "docs/drift.md": drift_figures.figures,
+    "docs/production-plan.md": drift_figures.loop,
 }
 """What stands between the markers of each page."""
 
