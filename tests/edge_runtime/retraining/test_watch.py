@@ -92,7 +92,7 @@ def test_an_alarm_that_holds_is_asked_once_with_its_evidence(tmp_path: Path) -> 
     assert line.at(0).requests == ()
     (request,) = line.at(60).requests
     assert request.rule == "drift"
-    assert request.words.startswith("drift alarm: since 06:00")
+    assert request.words == "drift alarm: since 2026-03-02 06:00 UTC: frames are 600 K colder"
     pack = open_pack(tmp_path / EVIDENCE / str(request.evidence))
     assert (pack.request, list(pack.files)) == (request, ["drift.json"])
     assert pack.missing == ("reference.json: the bundle has none",)
@@ -110,6 +110,22 @@ def test_a_batch_that_is_simply_bad_is_no_reason_to_retrain(tmp_path: Path) -> N
     line.report = report("sharpness")  # the control
     assert not line.at(4000).requests
     assert line.at(4060).requests
+
+
+def test_a_request_tells_of_the_pictures_and_not_of_a_bad_batch_beside_them(tmp_path: Path) -> None:
+    line = Line(tmp_path)
+    (colder,) = report("colour").moved
+    spatter = colder.model_copy(
+        update={
+            "statistic": "class:spatter",
+            "since": START - timedelta(days=1),
+            "words": "spatter: 30.0 % of parts, 2.0 % in training",
+        }
+    )
+    line.report = report().model_copy(update={"moved": (spatter, colder)})
+    line.at(0)
+    (request,) = line.at(60).requests
+    assert request.words == "drift alarm: since 2026-03-02 06:00 UTC: frames are 600 K colder"
 
 
 def test_a_restart_keeps_the_request_and_another_bundle_answers_it(tmp_path: Path) -> None:
