@@ -1,4 +1,4 @@
-"""The station's retrain watch: a thread that looks every half minute, asks, and hands over evidence.
+"""The station's retrain watch: a thread that looks at its pace, asks, and hands over evidence.
 
 Owns the order of an asking: the evidence pack first, then the memory on the disk, then the word to the
 broker; so whoever hears of a request finds its pack, and a kill in between asks again and never twice.
@@ -24,6 +24,7 @@ from edge_runtime.retraining.memory import write_memory
 from edge_runtime.retraining.pack import Attachment, write_pack
 from edge_runtime.retraining.rules import (
     Bounds,
+    Limits,
     Observation,
     level_of_pictures,
     moved_in_pictures,
@@ -32,6 +33,10 @@ from edge_runtime.retraining.triggers import Triggers
 
 _LOG = logging.getLogger(__name__)
 EVERY_S = 30.0
+_OFTENEST_S = 1.0
+"""A look takes milliseconds."""
+_LOOKS = 4
+"""In the time that a cause has to hold: one that is gone for a quarter of it is seen to be gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +157,13 @@ class RetrainWatch:
             requests=self._triggers.requests,
             rules=self._triggers.standings(),
         )
+
+
+def pace_s(limits: Limits) -> float:
+    """Seconds from look to look: EVERY_S, and less where a cause has to hold for a few minutes only."""
+    holds = (limits.warning_hours, limits.alarm_hours, limits.figure_hours)
+    shortest_s = min(3600 * hours for hours in holds if hours)
+    return min(EVERY_S, max(_OFTENEST_S, shortest_s / _LOOKS))
 
 
 def observation(report: DriftReport, now: datetime, made_at: datetime) -> Observation:

@@ -17,7 +17,7 @@ from edge_runtime.retraining.memory import NAME, read_memory
 from edge_runtime.retraining.pack import EVIDENCE, KEPT, Attachment, open_pack, packs, zip_pack
 from edge_runtime.retraining.rules import Limits
 from edge_runtime.retraining.triggers import Triggers
-from edge_runtime.retraining.watch import RetrainWatch, Subject, observation
+from edge_runtime.retraining.watch import EVERY_S, RetrainWatch, Subject, observation, pace_s
 from tests.patience import eventually
 
 START = datetime(2026, 3, 2, 6, tzinfo=UTC)
@@ -164,10 +164,17 @@ def test_the_thread_looks_by_itself_and_ends(tmp_path: Path) -> None:
     assert [each.rules[0].standing for each in line.published] == ["quiet"]
     try:
         line.report = report()
-        eventually(lambda: line.published[-1].rules[0].standing == "pending")
+        assert eventually(lambda: line.published[-1].rules[0].standing == "pending")
     finally:
         line.watch.close()
     line.watch.close()
+
+
+def test_it_looks_four_times_in_the_shortest_hold_and_no_more_than_once_a_second() -> None:
+    assert pace_s(Limits()) == EVERY_S
+    assert pace_s(Limits(warning_hours=0, alarm_hours=0.01)) == 9.0
+    assert pace_s(Limits(alarm_hours=0.0001)) == 1.0
+    assert pace_s(Limits(warning_hours=0, alarm_hours=0)) == EVERY_S
 
 
 def test_only_the_newest_packs_are_kept(tmp_path: Path) -> None:
