@@ -15,7 +15,7 @@ from edge_runtime.retraining.memory import read_memory
 from edge_runtime.retraining.pack import Attachment
 from edge_runtime.retraining.rules import Limits
 from edge_runtime.retraining.triggers import Triggers
-from edge_runtime.retraining.watch import RetrainWatch, Subject
+from edge_runtime.retraining.watch import RetrainWatch, Subject, pace_s
 from edge_runtime.samples.folder import SAMPLES, Folder
 
 
@@ -28,6 +28,7 @@ def open_retraining(
 ) -> RetrainWatch:
     """Who looks at the rules from time to time, on a thread of its own."""
     memory = read_memory(config.state_dir, bundle=bundle.title, model_sha256=identity.model_sha256)
+    limits = retrain_limits(config)
     return RetrainWatch(
         subject=Subject(
             boot_id=identity.boot_id,
@@ -38,11 +39,12 @@ def open_retraining(
             source_sha256=bundle.manifest.model.provenance.get("source_sha256"),
             made_at=bundle.manifest.created_at,
         ),
-        triggers=Triggers(retrain_limits(config), memory),
+        triggers=Triggers(limits, memory),
         state_dir=config.state_dir,
         report=drift.snapshot,
         attachments=partial(_attachments, config, bundle),
         publish=publish,
+        every_s=pace_s(limits),
     )
 
 
