@@ -10,6 +10,7 @@ from edge_runtime.drift.log import DriftLog
 from edge_runtime.drift_history.store import NAME as HISTORY
 from edge_runtime.drift_history.store import copied_history
 from edge_runtime.errors import StateError
+from edge_runtime.health import HealthLog
 from edge_runtime.identity import Identity
 from edge_runtime.retraining.memory import read_memory
 from edge_runtime.retraining.pack import Attachment
@@ -24,6 +25,7 @@ def open_retraining(
     bundle: Bundle,
     identity: Identity,
     drift: DriftLog,
+    health: HealthLog,
     publish: Callable[[bytes], None],
 ) -> RetrainWatch:
     """Who looks at the rules from time to time, on a thread of its own."""
@@ -45,6 +47,7 @@ def open_retraining(
         attachments=partial(_attachments, config, bundle),
         publish=publish,
         every_s=pace_s(limits),
+        on_problem=lambda problem: health.set_problem("retraining", problem),
     )
 
 

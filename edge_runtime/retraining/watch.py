@@ -3,7 +3,8 @@
 Owns the order of an asking: the evidence pack first, then the memory on the disk, then the word to the
 broker; so whoever hears of a request finds its pack, and a kill in between asks again and never twice.
 It only reads the station's states, so a slow disk holds up nothing but itself. What the disk refuses is
-said in the log and in the request, which goes out all the same.
+said in the log and in the request, which goes out all the same. A fault of ours ends no thread: it is
+logged and told, and the next look is another try.
 """
 
 import logging
@@ -67,8 +68,10 @@ class RetrainWatch:
         attachments: Callable[[DriftReport], Iterable[Attachment]],
         publish: Callable[[bytes], None],
         every_s: float = EVERY_S,
+        on_problem: Callable[[str | None], None] = lambda _problem: None,
     ) -> None:
-        """`attachments` are the files that a pack takes along; `publish` sets the retained state."""
+        """`attachments` are the files that a pack takes along; `publish` sets the retained state;
+        `on_problem` hears after every look of the thread what is wrong, or that nothing is."""
         self._subject = subject
         self._triggers = triggers
         self._state_dir = state_dir
@@ -76,6 +79,7 @@ class RetrainWatch:
         self._attachments = attachments
         self._publish = publish
         self._every_s = every_s
+        self._on_problem = on_problem
         self._written = triggers.memory
         self._published: RetrainState | None = None
         self._stop = threading.Event()
@@ -108,7 +112,13 @@ class RetrainWatch:
 
     def _run(self) -> None:
         while not self._stop.wait(self._every_s):
-            self.look(datetime.now(UTC))
+            problem = None
+            try:
+                self.look(datetime.now(UTC))
+            except Exception as exc:  # noqa: BLE001 - supervision edge: a fault here must not end the rules
+                _LOG.exception("retraining: a fault of ours; the rules are looked at again")
+                problem = f"the retraining rules were not looked at: {exc!r}"
+            self._on_problem(problem)
 
     def _ask(self, rule: RuleName, why: str, report: DriftReport, now: datetime) -> RetrainRequest:
         about = self._subject

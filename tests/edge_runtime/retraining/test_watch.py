@@ -59,7 +59,9 @@ class Line:
 
     def __init__(self, state_dir: Path, *, bundle: str = "weld/1", every_s: float = 30.0) -> None:
         self.report = report()
+        self.fault: Exception | None = None
         self.published: list[RetrainState] = []
+        self.problems: list[str | None] = []
         memory = read_memory(state_dir, bundle=bundle, model_sha256="a" * 64)
         self.watch = RetrainWatch(
             subject=Subject(
@@ -73,11 +75,17 @@ class Line:
             ),
             triggers=Triggers(LIMITS, memory),
             state_dir=state_dir,
-            report=lambda: self.report,
+            report=self._report,
             attachments=self._attachments,
             publish=lambda body: self.published.append(RetrainState.model_validate_json(body)),
             every_s=every_s,
+            on_problem=self.problems.append,
         )
+
+    def _report(self) -> DriftReport:
+        if self.fault is not None:
+            raise self.fault
+        return self.report
 
     def at(self, minutes: float) -> RetrainState:
         return self.watch.look(START + timedelta(minutes=minutes))
@@ -168,6 +176,20 @@ def test_the_thread_looks_by_itself_and_ends(tmp_path: Path) -> None:
     finally:
         line.watch.close()
     line.watch.close()
+
+
+def test_a_fault_is_told_and_the_next_look_is_another_try(tmp_path: Path) -> None:
+    line = Line(tmp_path, every_s=0.01)
+    line.report = report(level=DriftLevel.OK)
+    line.watch.start()
+    try:
+        line.fault = RuntimeError("out of order")
+        assert eventually(lambda: any("out of order" in str(each) for each in line.problems))
+        line.fault, line.report = None, report()
+        assert eventually(lambda: line.published[-1].rules[0].standing == "pending")
+        assert eventually(lambda: line.problems[-1] is None)
+    finally:
+        line.watch.close()
 
 
 def test_it_looks_four_times_in_the_shortest_hold_and_no_more_than_once_a_second() -> None:
