@@ -14,7 +14,6 @@ next. The daemons are processes of their own with durable journals, the broker i
 import argparse
 import json
 import os
-import resource
 import shutil
 import signal
 import statistics
@@ -108,9 +107,8 @@ def sustained(bundle: Bundle, broker: str, work: Path, sizes: Sizes) -> dict[str
     cpu: list[float] = []
     for _ in range(sizes.rounds):
         bare.append(bare_loop(bundle, PRECISION, ENGINE, frames, BATCH, THREADS))
-        before = _children_s()
         seen = daemon(crops, count, broker, PRECISION, ENGINE, BATCH, THREADS)
-        cpu.append((_children_s() - before) / count * 1000)
+        cpu.append(seen["cpu_s"] / count * 1000)
         whole.append(seen["images_per_s"])
     over = ratio(whole, bare)
     return {
@@ -251,11 +249,6 @@ def all_there(parts: Sequence[Part], stations: int, count: int) -> None:
     found = {(part.station, part.seq) for part in parts}
     if len(found) != stations * count:
         raise SystemExit(f"{stations * count} parts went in, {len(found)} verdicts came out")
-
-
-def _children_s() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def main(argv: Sequence[str] | None = None) -> None:
