@@ -42,8 +42,10 @@ from edge_runtime.drift.monitor import Monitor
 from edge_runtime.drift.statistics import measure
 from edge_runtime.engines.catalogue import open_engine
 from edge_runtime.identity import Identity
-from edge_runtime.inspection import Inspector, gate
+from edge_runtime.inspection import Inspector, Judgement, Moment, gate
 from edge_runtime.journal.journal import Entry, Journal
+from edge_runtime.parts import PartAnswer, ViewAnswer
+from edge_runtime.triggers.base import Announcement
 from optimize import package
 from optimize.builder.answer_reference import answer_reference
 
@@ -93,6 +95,22 @@ def microseconds(crops: Path, reference: DriftReference, repeats: int) -> dict[s
     return {name: statistics.median(values) for name, values in rounds.items()}
 
 
+def answer_of(judged: Judgement) -> PartAnswer:
+    """What the station answers for a part of one view."""
+    return PartAnswer(
+        announcement=Announcement(
+            key=judged.frame.part_id, part_id=judged.frame.part_id, at=0.0, triggered_at=None
+        ),
+        captured_at=judged.frame.captured_at,
+        decision=judged.decision,
+        decided=Moment(monotonic=judged.decided, utc=judged.decided_at),
+        timings_ms=judged.timings_ms,
+        views=(ViewAnswer(camera=0, judgement=judged, decision=judged.decision),),
+        complete=True,
+        shed=False,
+    )
+
+
 class Way:
     """A part's way through the station, without threads, so that its CPU time can be told."""
 
@@ -137,7 +155,7 @@ class Way:
             judged = self._inspector.judge(batch)
             first = self._journal.next_seq
             verdicts = [
-                self._identity.verdict(first + n, each, self._model.decision.thresholds)
+                self._identity.verdict(first + n, answer_of(each), self._model.decision.thresholds)
                 for n, each in enumerate(judged)
             ]
             self._journal.append([Entry(seq=v.seq, body=v.to_json().encode()) for v in verdicts])
