@@ -10,7 +10,7 @@ that stays (`embedding_changes`). The same draws are shown to three monitors:
   al., "Failing Loudly" (2019), found best. Its threshold is the most sensitive of a grid at which it
   raised no more than one false alarm in 30 days on drift-free streams with the line's slow variation.
 
-False alarms of both monitors together are counted by `embedding_false_alarms`.
+False alarms of both monitors together are counted by `drift_false_alarms`.
 """
 
 import argparse

@@ -1,11 +1,19 @@
 """What a station's inspecting thread does between two inferences: what is lost to the bare loop.
 
+`python -m benchmarks.engine_gaps CROPS --broker ADDRESS` prints it as JSON; `engine_gaps` does that in a
+process of its own, whose libraries keep no threads, as those of `edge-inspect` do not.
+
 Runs a station in this process on a folder of crops, as fast as it goes, with the engine under a
 stopwatch. Time between inferences in which the thread works is the station's own; time in which it waits
 is a queue's, another thread's hold on the interpreter or another program's hold on the core. What the
 other threads do costs the loop only where cores are shared, as two threads of one physical core are.
 """
 
+import argparse
+import json
+import os
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -19,8 +27,10 @@ from unittest import mock
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.running_stations import BATCH, FLAGS
 from edge_runtime.assembly import engine as engine_room
 from edge_runtime.assembly.station import open_station
+from edge_runtime.cli.__main__ import ONE_THREAD
 from edge_runtime.config import load_config
 from edge_runtime.engines.base import Inference, InferenceEngine
 
@@ -87,10 +97,21 @@ def _timed_engines(batch: int) -> Iterator[list[_Timed]]:
         yield opened
 
 
-def engine_gaps(crops: Path, broker: str, flags: dict[str, str], batch: int) -> dict[str, float]:
+def engine_gaps(crops: Path, broker: str) -> dict[str, float]:
     """Milliseconds per part, of full batches alone, and what all other threads use meanwhile."""
-    with tempfile.TemporaryDirectory() as state, _timed_engines(batch) as engines:
-        keys = {key.replace("-", "_"): value for key, value in flags.items()}
+    told = subprocess.run(
+        [sys.executable, "-m", "benchmarks.engine_gaps", str(crops), "--broker", broker],
+        env={**os.environ, **ONE_THREAD},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    found: dict[str, float] = json.loads(told.stdout)
+    return found
+
+
+def _gaps(crops: Path, broker: str) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as state, _timed_engines(BATCH) as engines:
+        keys = {key.replace("-", "_"): value for key, value in FLAGS.items()}
         given = {
             "station": "L01-S9",
             "source": f"dir:{crops}",
@@ -102,7 +123,7 @@ def engine_gaps(crops: Path, broker: str, flags: dict[str, str], batch: int) -> 
             frames = station.run(threading.Event()).frames
             cpu_s = time.process_time() - before
     engine = engines[-1]
-    per_part = 1000 / (frames // batch * batch)
+    per_part = 1000 / (frames // BATCH * BATCH)
     return {
         "inference_ms": engine.inside.wall * per_part,
         "inference_cpu_ms": engine.inside.cpu * per_part,
@@ -110,3 +131,15 @@ def engine_gaps(crops: Path, broker: str, flags: dict[str, str], batch: int) -> 
         "between_cpu_ms": engine.between.cpu * per_part,
         "other_threads_cpu_ms": (cpu_s - engine.ended.cpu) * 1000 / frames,
     }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("crops", type=Path)
+    parser.add_argument("--broker", required=True)
+    arguments = parser.parse_args()
+    print(json.dumps(_gaps(arguments.crops, arguments.broker)))
+
+
+if __name__ == "__main__":
+    main()

@@ -3,17 +3,18 @@
 Owns the processes and what is read from them. What is made of it is the business of the benchmark.
 Parts come from a recording at an even pace, so that nobody renders meanwhile, and a station ends by
 itself after the last. Times are a verdict's own: from its frame's arrival to the decision, by the
-station's clock.
+station's clock. A station's cost is that of its process and of those that its cameras have.
 """
 
+import math
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +30,15 @@ from edge_runtime.contracts.verdict import Outcome, VerdictMessage
 from edge_runtime.mes.links import open_subscriber
 
 SITE = "bench"
+PRECISION, ENGINE, BATCH, THREADS = "int8", "onnxruntime", 8, 1
+FLAGS = {
+    "variant": PRECISION,
+    "engine": ENGINE,
+    "max-batch": str(BATCH),
+    "threads": str(THREADS),
+    "log-level": "error",
+}
+"""Of the stations that are measured."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 _SILENCE_S = 60.0
 """Nothing heard for so long is the end of a measurement that does not work."""
@@ -64,6 +74,7 @@ class Part:
 
     station: str
     seq: int
+    part_id: str
     decision: float
     """From the frame's arrival to the decision."""
     infer: float
@@ -84,8 +95,9 @@ class Usage:
 
     @classmethod
     def of(cls, pids: Sequence[int]) -> Self:
-        """Of all these processes together; those that have ended count nothing."""
-        return cls(cpu_s=sum(map(_cpu_s, pids)), memory_mb=sum(map(_memory_mb, pids)))
+        """Of all these processes and their children together; those that have ended count nothing."""
+        family = [each for pid in pids for each in (pid, *_children(pid))]
+        return cls(cpu_s=sum(map(_cpu_s, family)), memory_mb=sum(map(_memory_mb, family)))
 
 
 PERCENTILES = {"p50": (0.5, 20), "p99": (0.99, 100), "p99.9": (0.999, 1000)}
@@ -99,6 +111,14 @@ def percentiles(values: Sequence[float]) -> dict[str, float | None]:
         for name, (share, least) in PERCENTILES.items()
     }
     return {**found, "max": round(max(values), 3), "parts": len(values)}
+
+
+def _children(pid: int) -> list[int]:
+    found = []
+    for thread in Path(f"/proc/{pid}/task").glob("*"):
+        with suppress(OSError):
+            found += [int(child) for child in (thread / "children").read_text().split()]
+    return found
 
 
 def _cpu_s(pid: int) -> float:
@@ -131,6 +151,8 @@ class Stations:
         self._mes = open_subscriber(broker, f"inspection/{SITE}/+/+/+")
         self.parts: list[Part] = []
         """Heard so far, in that order."""
+        self.online: set[str] = set()
+        """Topics of stations that said that they are."""
         self._heard = time.monotonic()
         self.processes: list[subprocess.Popen[bytes]] = []
 
@@ -146,18 +168,19 @@ class Stations:
             self.processes.append(process)
         return self
 
-    def listen(self, *, for_s: float | None = None, parts: int | None = None) -> None:
-        """Hear verdicts for a time, or until there are so many; ends the program when all is silent."""
+    def listen(
+        self,
+        *,
+        for_s: float = math.inf,
+        parts: float = math.inf,
+        until: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Hear verdicts until a time is over, there are so many, or something is so; ends the program
+        when all is silent."""
         began = time.monotonic()
-        while (for_s is None or time.monotonic() - began < for_s) and (
-            parts is None or len(self.parts) < parts
-        ):
-            message = self._mes.receive(0.2)
-            now = time.monotonic()
-            if message is not None and message.topic.endswith("/verdict"):
-                self._heard = now
-                self.parts.append(_part(message.payload, now))
-            elif now - self._heard > _SILENCE_S:
+        while time.monotonic() - began < for_s and len(self.parts) < parts and not until():
+            self._hear(0.2)
+            if time.monotonic() - self._heard > _SILENCE_S:
                 raise SystemExit(f"no verdict for {_SILENCE_S:.0f} s: {self.words()}")
 
     def wait(self) -> None:
@@ -165,9 +188,26 @@ class Stations:
         for process in self.processes:
             if code := process.wait(120):
                 raise SystemExit(f"a station ended with {code}: {self.words()}")
-        while (message := self._mes.receive(0.5)) is not None:
-            if message.topic.endswith("/verdict"):
-                self.parts.append(_part(message.payload, time.monotonic()))
+        while self._hear(0.5):
+            pass
+
+    def _hear(self, wait_s: float) -> bool:
+        """Take in the next message; whether there was one."""
+        message = self._mes.receive(wait_s)
+        if message is None:
+            return False
+        now = time.monotonic()
+        if message.topic.endswith("/verdict"):
+            self._heard = now
+            self.parts.append(_part(message.payload, now))
+        elif message.topic.endswith("/availability") and message.payload == b"online":
+            self._heard = now
+            self.online.add(message.topic)
+        return True
+
+    def usages(self) -> list[Usage]:
+        """Of each daemon so far."""
+        return [Usage.of([process.pid]) for process in self.processes]
 
     def usage(self) -> Usage:
         """Of all daemons so far."""
@@ -202,6 +242,7 @@ def _part(payload: bytes, heard: float) -> Part:
     return Part(
         station=verdict.station,
         seq=verdict.seq,
+        part_id=verdict.part_id,
         decision=timings.wait + timings.preprocess + timings.infer,
         infer=timings.infer,
         published=verdict.delivery.waited_ms,

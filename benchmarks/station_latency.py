@@ -1,9 +1,11 @@
 """How fast a station answers, and what a part costs: `python -m benchmarks.station_latency`.
 
 - Sustained parts a second of a daemon that is fed as fast as it takes, beside the bare engine's loop, in
-  turns; and the CPU that a part costs it.
-- From a frame's arrival to the decision at several rates, beside the bare engine that is asked at the
-  same pace, in turns.
+  turns; and the CPU that a part costs it. A control tells what the machine itself takes from the bare
+  loop as soon as its other core is busy, by a process that shares nothing with it.
+- From a trigger to the decision at several rates, for parts that arrive and parts that are announced
+  (`paced_stations`), and the bare engine that is asked at the same pace. The stations with the fewest
+  parts a second run beside each other, since a thousand parts are a quarter of an hour.
 - The same for several stations on this machine with one broker: CPU and memory as they grow.
 - How long until verdicts flow again after the camera's process or the broker was killed.
 
@@ -17,12 +19,14 @@ import os
 import shutil
 import signal
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict
 from functools import partial
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -36,29 +40,32 @@ from benchmarks.line_speed import (
     leave_what_is_inspected,
     write_crops,
 )
+from benchmarks.paced_stations import KINDS, WARM_UP_S, paced
 from benchmarks.picture_stream import picture_stream
-from benchmarks.running_stations import Part, Stations, Usage, percentiles, write_parts
+from benchmarks.running_stations import (
+    BATCH,
+    ENGINE,
+    FLAGS,
+    PRECISION,
+    THREADS,
+    Stations,
+    Usage,
+    percentiles,
+    write_parts,
+)
 from benchmarks.setting import setting, write_json
 from benchmarks.turns import ratio
 from edge_runtime.bundle import Bundle, open_bundle
 from edge_runtime.engines.catalogue import open_engine
 from edge_runtime.mes.private_broker import PrivateBroker
 
-RATES = (1.0, 10.0, 50.0)
-"""Parts a second."""
-CAMERAS = (1, 4)
-"""That share the engine; the rate is that of all together."""
+SECONDS = {50.0: 24.0, 10.0: 105.0, 1.0: 1020.0}
+"""Parts a second, and how long: a thousand parts for the last percentile."""
+BESIDE = 1.0
+"""Rate at which stations run beside each other."""
+ENGINE_S = 120.0
+"""The engine alone is asked for so long at most."""
 STATIONS = (1, 4, 16, 48)
-PRECISION, ENGINE, BATCH, THREADS = "int8", "onnxruntime", 8, 1
-FLAGS = {
-    "variant": PRECISION,
-    "engine": ENGINE,
-    "max-batch": str(BATCH),
-    "threads": str(THREADS),
-    "log-level": "error",
-}
-WARM_UP_S = 3.0
-"""The first parts of a run are not counted."""
 _AWAY_S = 2.0
 
 
@@ -68,16 +75,15 @@ class Sizes:
     def __init__(self, *, short: bool) -> None:
         self.rounds = 1 if short else 3
         self.frames = 120 if short else 2000
-        self.seconds = dict.fromkeys(RATES, 4.0) if short else {1.0: 33.0, 10.0: 45.0, 50.0: 14.0}
-        self.turns = dict.fromkeys(RATES, 1) if short else {1.0: 1, 10.0: 1, 50.0: 2}
-        self.rates = (50.0,) if short else RATES
+        self.seconds = {50.0: 4.0, BESIDE: 4.0} if short else SECONDS
         self.stations = (1, 2) if short else STATIONS
         self.grown_s = 4.0 if short else 12.0
         self.kills = 1 if short else 3
 
 
-def paced_engine(bundle: Bundle, frames: np.ndarray, rate: float, seconds: float) -> list[float]:
+def paced_engine(bundle: Bundle, work: Path, rate: float, seconds: float) -> dict[str, Any]:
     """Milliseconds of the engine alone for one frame after the other at an even pace."""
+    frames = _clean_frames(work, bundle, 200)
     variant = bundle.variant(PRECISION)
     took: list[float] = []
     with closing(
@@ -91,7 +97,15 @@ def paced_engine(bundle: Bundle, frames: np.ndarray, rate: float, seconds: float
             start = time.perf_counter()
             engine.infer(frames[number % len(frames)][None])
             took.append((time.perf_counter() - start) * 1000)
-    return took
+    return {"rate": rate, "bare_engine_ms": percentiles(took)}
+
+
+def _clean_frames(work: Path, bundle: Bundle, count: int) -> np.ndarray:
+    crops = work / "clean"
+    shutil.rmtree(crops, ignore_errors=True)
+    crops.mkdir()
+    write_crops(crops, count)
+    return decodable(crops, bundle)
 
 
 def sustained(bundle: Bundle, broker: str, work: Path, sizes: Sizes) -> dict[str, Any]:
@@ -105,61 +119,34 @@ def sustained(bundle: Bundle, broker: str, work: Path, sizes: Sizes) -> dict[str
     bare: list[float] = []
     whole: list[float] = []
     cpu: list[float] = []
+    disturbed: list[float] = []
     for _ in range(sizes.rounds):
         bare.append(bare_loop(bundle, PRECISION, ENGINE, frames, BATCH, THREADS))
+        with _busy_core():
+            disturbed.append(bare_loop(bundle, PRECISION, ENGINE, frames, BATCH, THREADS))
         seen = daemon(crops, count, broker, PRECISION, ENGINE, BATCH, THREADS)
         cpu.append(seen["cpu_s"] / count * 1000)
         whole.append(seen["images_per_s"])
-    over = ratio(whole, bare)
     return {
         "parts_per_s": statistics.median(whole),
         "bare_images_per_s": statistics.median(bare),
-        "daemon_over_bare": {"median": over.median, "low": over.low, "high": over.high},
+        "daemon_over_bare": asdict(ratio(whole, bare)),
+        "bare_beside_a_busy_core_over_bare": asdict(ratio(disturbed, bare)),
         "cpu_ms_per_part_start_included": statistics.median(cpu),
-        "gaps": engine_gaps(crops, broker, FLAGS, BATCH),
-        "rounds": {"daemon": whole, "bare": bare},
+        "gaps": engine_gaps(crops, broker),
+        "rounds": {"daemon": whole, "bare": bare, "bare_beside_a_busy_core": disturbed},
     }
 
 
-def paced(
-    bundle: Bundle, broker: str, work: Path, sizes: Sizes, rate: float, cameras: int
-) -> dict[str, Any]:
-    """One station at a rate that its cameras share; of one camera, beside the bare engine in turns."""
-    each = int(rate * sizes.seconds[rate] / cameras)
-    recordings = []
-    for camera in range(cameras):
-        recordings.append(work / f"parts-{rate:g}-{cameras}-{camera}")
-        shutil.rmtree(recordings[-1], ignore_errors=True)
-        write_parts(recordings[-1], rate=rate / cameras, count=each, prefix=f"C{camera}")
-    source = [word for folder in recordings for word in ("--source", f"recording:{folder}")]
-    count = each * cameras
-    warm = max(1, min(int(rate * WARM_UP_S), count // 4))
-    alone: list[float] = []
-    parts: list[Part] = []
-    cpu_ms: list[float] = []
-    for _ in range(sizes.turns[rate]):
-        if cameras == 1:
-            frames = _decoded(bundle, recordings[0])
-            alone += paced_engine(bundle, frames, rate, sizes.seconds[rate] - WARM_UP_S)
-        with Stations(broker, [source], FLAGS) as stations:
-            stations.listen(parts=warm)
-            before, seen = stations.usage(), len(stations.parts)
-            stations.listen(parts=count - 1)
-            after, until = stations.usage(), len(stations.parts)
-            stations.wait()
-            all_there(stations.parts, 1, count)
-            parts += [part for part in stations.parts if part.seq > warm]
-            cpu_ms.append((after.cpu_s - before.cpu_s) / (until - seen) * 1000)
-    return {
-        "rate": rate,
-        "cameras": cameras,
-        "arrival_to_decision_ms": percentiles([part.decision for part in parts if part.inspected]),
-        "decision_to_broker_ms": percentiles([part.published for part in parts]),
-        "inference_ms": percentiles([part.infer for part in parts if part.inspected]),
-        "bare_engine_ms": percentiles(alone) if alone else None,
-        "cpu_ms_per_part": statistics.median(cpu_ms),
-        "not_inspected": sum(not part.inspected for part in parts),
-    }
+@contextmanager
+def _busy_core() -> Iterator[None]:
+    """A process that computes without pause and touches no memory to speak of."""
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
+        time.sleep(0.5)
+        try:
+            yield
+        finally:
+            process.kill()
 
 
 def grown(broker: PrivateBroker, work: Path, sizes: Sizes, number: int) -> dict[str, Any]:
@@ -235,22 +222,6 @@ def _until_the_next(stations: Stations, since: float) -> float:
                 return part.heard - since
 
 
-def _decoded(bundle: Bundle, recording: Path) -> np.ndarray:
-    crops = recording.with_name(f"{recording.name}-crops")
-    shutil.rmtree(crops, ignore_errors=True)
-    crops.mkdir()
-    for file in sorted((recording / "frames").iterdir())[:200]:
-        shutil.copy(file, crops)
-    return decodable(crops, bundle)
-
-
-def all_there(parts: Sequence[Part], stations: int, count: int) -> None:
-    """Ends the program where a part that went in has no verdict."""
-    found = {(part.station, part.seq) for part in parts}
-    if len(found) != stations * count:
-        raise SystemExit(f"{stations * count} parts went in, {len(found)} verdicts came out")
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--work", type=Path, default=Path("runs/station-latency"))
@@ -267,13 +238,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         cases: dict[str, Callable[[], dict[str, Any]]] = {
             "sustained": partial(sustained, bundle, broker.address, place, sizes)
         }
-        for rate, cameras in product(sizes.rates, CAMERAS):
-            cases[f"paced {rate:g} {cameras}"] = partial(
-                paced, bundle, broker.address, place, sizes, rate, cameras
-            )
         for number in sizes.stations:
             cases[f"stations {number}"] = partial(grown, broker, place, sizes, number)
         cases["recovery"] = partial(recovery, broker, place, sizes)
+        for rate, seconds in sizes.seconds.items():
+            cases[f"engine {rate:g}"] = partial(
+                paced_engine, bundle, place, rate, min(seconds, ENGINE_S)
+            )
+            groups = [KINDS] if rate == BESIDE else [(kind,) for kind in KINDS]
+            for kinds in groups:
+                cases[f"paced {rate:g} {', '.join(map(str, kinds))}"] = partial(
+                    _beside_each_other, broker.address, place, kinds, rate, seconds
+                )
         found = measured(cases, work / "cases.json")
     write_json(
         arguments.out,
@@ -281,12 +257,23 @@ def main(argv: Sequence[str] | None = None) -> None:
             **about,
             "options": {"short": arguments.short, **FLAGS},
             "sustained": found["sustained"],
-            "paced": [found[name] for name in cases if name.startswith("paced")],
+            "engine": [found[name] for name in cases if name.startswith("engine")],
+            "paced": [
+                {**row, "load_before": found[name]["load_before"]}
+                for name in cases
+                if name.startswith("paced")
+                for row in found[name]["rows"]
+            ],
             "stations": [found[name] for name in cases if name.startswith("stations")],
             "recovery": found["recovery"],
         },
     )
     print(f"written to {os.path.relpath(arguments.out)}")
+
+
+def _beside_each_other(*words: Any) -> dict[str, Any]:
+    address, place, kinds, rate, seconds = words
+    return {"rows": paced(address, place, kinds, rate=rate, seconds=seconds)}
 
 
 def measured(cases: Mapping[str, Callable[[], dict[str, Any]]], kept: Path) -> dict[str, Any]:

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from benchmarks.running_stations import Stations, percentiles, write_parts
+from benchmarks.paced_stations import KINDS, all_there, paced
+from benchmarks.running_stations import FLAGS, Stations, percentiles, write_parts
 from benchmarks.station_figures import told
-from benchmarks.station_latency import FLAGS, all_there, measured
+from benchmarks.station_latency import measured
 from edge_runtime.mes.private_broker import PrivateBroker, find_mosquitto
 
 
@@ -30,6 +31,20 @@ def test_two_stations_answer_every_part_and_their_cost_is_counted(tmp_path: Path
     assert all(part.decision >= part.infer > 0 for part in inspected)
     with pytest.raises(SystemExit, match="80 parts went in, 79 verdicts came out"):
         all_there(stations.parts[1:], 2, 40)
+
+
+@pytest.mark.skipif(find_mosquitto() is None, reason="mosquitto is not installed")
+def test_a_part_that_is_announced_waits_for_its_camera_too(tmp_path: Path) -> None:
+    with PrivateBroker() as broker:
+        rows = paced(broker.address, tmp_path, (KINDS[0], KINDS[2]), rate=20.0, seconds=3.0)
+
+    arrives, announced = rows
+    assert (arrives["begins"], announced["begins"]) == ("arrives", "announced")
+    assert arrives["to_decision_ms"] == arrives["from_arrival_ms"]
+    for name in ("p50", "max"):
+        assert announced["to_decision_ms"][name] > announced["from_arrival_ms"][name] > 0
+    assert announced["beside"] == 1
+    assert min(row["cpu_ms_per_part"] for row in rows) > 0
 
 
 def test_a_run_that_was_stopped_goes_on_with_the_next_case(tmp_path: Path) -> None:
@@ -68,12 +83,15 @@ def test_what_misses_its_aim_is_said_to() -> None:
             "cores": 2,
             "cpu": "a processor",
             "command": "python -m benchmarks.station_latency",
+            "engine": [{"rate": 10.0, "bare_engine_ms": row(6.0)}],
             "paced": [
                 {
+                    "begins": "arrives",
                     "rate": 10.0,
                     "cameras": 1,
-                    "arrival_to_decision_ms": row(p99),
-                    "bare_engine_ms": row(6.0),
+                    "beside": 0,
+                    "to_decision_ms": row(p99),
+                    "from_arrival_ms": row(p99),
                     "cpu_ms_per_part": 7.0,
                     "load_before": 0.1,
                 }
@@ -81,6 +99,7 @@ def test_what_misses_its_aim_is_said_to() -> None:
             "sustained": {
                 "parts_per_s": 140.0,
                 "daemon_over_bare": {"median": over, "low": over, "high": over},
+                "bare_beside_a_busy_core_over_bare": {"median": 0.9, "low": 0.8, "high": 1.0},
                 "gaps": dict.fromkeys(
                     ("inference_ms", "between_ms", "between_cpu_ms", "other_threads_cpu_ms"), 1.0
                 ),
@@ -100,4 +119,4 @@ def test_what_misses_its_aim_is_said_to() -> None:
     assert "10 ms, is met" in good
     assert "0.95, is missed" in bad
     assert "11.0 ms over that of the engine alone; the aim, 10 ms, is missed" in bad
-    assert "| 10, 1 | 5.0, 15.0, - |" in good
+    assert "| arrives | 10 | 1 | 5.0, 15.0, - |" in good
