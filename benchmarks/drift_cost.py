@@ -14,7 +14,6 @@ Microseconds a part on one core, bytes of state, and what a part costs with drif
 import argparse
 import os
 import random
-import resource
 import shutil
 import statistics
 import tempfile
@@ -26,8 +25,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from benchmarks.daemon_turns import on_and_off
 from benchmarks.drift_line import PARTS_PER_DAY, START, part_of, record, reference_of
-from benchmarks.line_speed import daemon, write_crops
+from benchmarks.line_speed import write_crops
 from benchmarks.setting import setting, write_result
 from benchmarks.turns import ratio
 from edge_runtime.bundle import DRIFT, Bundle, open_bundle
@@ -42,9 +42,10 @@ from edge_runtime.drift.monitor import Monitor
 from edge_runtime.drift.statistics import measure
 from edge_runtime.engines.catalogue import open_engine
 from edge_runtime.identity import Identity
-from edge_runtime.inspection import Inspector, gate
+from edge_runtime.inspection import Inspector, Judgement, Moment, gate
 from edge_runtime.journal.journal import Entry, Journal
-from edge_runtime.mes.private_broker import PrivateBroker
+from edge_runtime.parts import PartAnswer, ViewAnswer
+from edge_runtime.triggers.base import Announcement
 from optimize import package
 from optimize.builder.answer_reference import answer_reference
 
@@ -94,6 +95,22 @@ def microseconds(crops: Path, reference: DriftReference, repeats: int) -> dict[s
     return {name: statistics.median(values) for name, values in rounds.items()}
 
 
+def answer_of(judged: Judgement) -> PartAnswer:
+    """What the station answers for a part of one view."""
+    return PartAnswer(
+        announcement=Announcement(
+            key=judged.frame.part_id, part_id=judged.frame.part_id, at=0.0, triggered_at=None
+        ),
+        captured_at=judged.frame.captured_at,
+        decision=judged.decision,
+        decided=Moment(monotonic=judged.decided, utc=judged.decided_at),
+        timings_ms=judged.timings_ms,
+        views=(ViewAnswer(camera=0, judgement=judged, decision=judged.decision),),
+        complete=True,
+        shed=False,
+    )
+
+
 class Way:
     """A part's way through the station, without threads, so that its CPU time can be told."""
 
@@ -138,7 +155,7 @@ class Way:
             judged = self._inspector.judge(batch)
             first = self._journal.next_seq
             verdicts = [
-                self._identity.verdict(first + n, each, self._model.decision.thresholds)
+                self._identity.verdict(first + n, answer_of(each), self._model.decision.thresholds)
                 for n, each in enumerate(judged)
             ]
             self._journal.append([Entry(seq=v.seq, body=v.to_json().encode()) for v in verdicts])
@@ -189,10 +206,6 @@ def main() -> None:
     about = setting("onnxruntime", "numpy", "opencv-python-headless", "paho-mqtt")
     reference = with_answers(reference_of(record(505, np.arange(0, 37, 2.0), 10)))
     folder = Path(tempfile.mkdtemp(prefix="drift-cost-"))
-    rows: dict[str, list[float]] = {
-        key: [] for key in ("on", "off", "cpu_on", "cpu_off", "rss_on", "rss_off")
-    }
-    draw = random.Random(1)
     try:
         (crops := folder / "crops").mkdir()
         write_crops(crops, arguments.frames)
@@ -200,20 +213,13 @@ def main() -> None:
         monitor = Monitor(reference, parts_per_day=PARTS_PER_DAY)
         costs = microseconds(crops, reference, 30)
         turns = in_turns(open_bundle(bundle), reference, crops, folder / "state", arguments.turns)
-        with PrivateBroker() as broker:
-            for _ in range(arguments.rounds):
-                order = [("on", "--drift-watch"), ("off", "--no-drift-watch")]
-                draw.shuffle(order)
-                for side, flag in order:
-                    before = _children_s()
-                    seen = daemon(
-                        *(crops, arguments.frames, broker.address, "int8", "onnxruntime", 8, 1),
-                        bundle=str(bundle),
-                        flags=[flag],
-                    )
-                    rows[side].append(seen["images_per_s"])
-                    rows[f"cpu_{side}"].append((_children_s() - before) / arguments.frames * 1e3)
-                    rows[f"rss_{side}"].append(seen["peak_rss_mb"])
+        daemons = on_and_off(
+            *(crops, arguments.frames),
+            on=["--drift-watch"],
+            off=["--no-drift-watch"],
+            rounds=arguments.rounds,
+            bundle=str(bundle),
+        )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     result: dict[str, object] = {
@@ -230,16 +236,7 @@ def main() -> None:
         "state_ms": statistics.median(turns["state"]),
         "state_share_of_one_core": statistics.median(turns["state"]) / _STATES_EVERY_MS,
         "parts_per_turn": _TURN_PARTS,
-        "throughput_on_over_off": str(ratio(rows["on"], rows["off"])),
-        "cpu_on_over_off": str(ratio(rows["cpu_on"], rows["cpu_off"])),
-        "rounds": {
-            "images_per_s_on": rows["on"],
-            "images_per_s_off": rows["off"],
-            "cpu_ms_per_image_on": rows["cpu_on"],
-            "cpu_ms_per_image_off": rows["cpu_off"],
-            "peak_rss_mb_on": rows["rss_on"],
-            "peak_rss_mb_off": rows["rss_off"],
-        },
+        **daemons,
     }
     for key in list(result)[len(about) + 1 : -1]:
         print(f"{key:<24} {result[key]}")
@@ -250,11 +247,6 @@ def precise(over: list[float], under: list[float]) -> dict[str, float]:
     """A ratio to four digits, with its 95 % interval: it is a per cent that is asked for."""
     found = ratio(over, under)
     return {"median": found.median, "low": found.low, "high": found.high}
-
-
-def _children_s() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 if __name__ == "__main__":
