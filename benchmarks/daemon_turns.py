@@ -6,6 +6,7 @@ made round by round. Throughput is what a subscriber at the MES sees; memory is 
 
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.line_speed import daemon
@@ -22,7 +23,6 @@ def on_and_off(
     on: Sequence[str],
     off: Sequence[str],
     rounds: int,
-    bundle: str = "demo",
 ) -> dict[str, object]:
     """Ratios of throughput and CPU time, on over off, and the rounds that they come from.
 
@@ -36,14 +36,13 @@ def on_and_off(
             for side in draw.sample(list(sides), 2):
                 seen = daemon(
                     *(crops, frames, broker.address, "int8", "onnxruntime", 8, 1),
-                    bundle=bundle,
                     flags=sides[side],
                 )
                 seen["cpu_ms_per_image"] = seen["cpu_s"] / frames * 1e3
                 for name in _FIGURES:
                     rows[f"{name}_{side}"].append(seen[name])
     return {
-        "throughput_on_over_off": str(ratio(rows["images_per_s_on"], rows["images_per_s_off"])),
-        "cpu_on_over_off": str(ratio(rows["cpu_ms_per_image_on"], rows["cpu_ms_per_image_off"])),
+        "throughput_on_over_off": asdict(ratio(rows["images_per_s_on"], rows["images_per_s_off"])),
+        "cpu_on_over_off": asdict(ratio(rows["cpu_ms_per_image_on"], rows["cpu_ms_per_image_off"])),
         "rounds": rows,
     }

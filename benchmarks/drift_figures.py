@@ -30,7 +30,7 @@ def figures() -> str:
         _statistics(read_result("drift-power")),
         _features(read_result("embedding-power")),
         _real(read_result("embedding-real")),
-        _cost(read_result("drift-cost"), read_result("embedding-cost")),
+        _cost(read_result("drift-cost")),
     )
     return "\n\n".join("\n".join(part) for part in parts)
 
@@ -164,33 +164,35 @@ def _real(found: dict[str, Any]) -> Iterator[str]:
     )
 
 
-def _cost(drift: dict[str, Any], embedding: dict[str, Any]) -> Iterator[str]:
+def _cost(found: dict[str, Any]) -> Iterator[str]:
+    us, held = found["microseconds_per_part"], found["bytes_of_state"]
     yield "### Cost"
     yield ""
-    us = drift["microseconds_per_part"]
     yield (
-        f"Of CPU a part: {us['measure_us']:.0f} microseconds to measure a frame of 256x256, which the "
-        f"quality gate does anyhow, {us['observe_us']:.0f} to watch {drift['statistics_watched']} "
-        f"statistics, {embedding['observe_us']:.0f} to watch the features. State: "
-        f"{drift['state_bytes'] / 1e3:.0f} KB and {embedding['state_bytes'] / 1e3:.0f} KB, of which "
-        f"{embedding['of_which_reference'] / 1e3:.0f} are the reference; neither grows. What a station "
-        f"says and saves every five seconds takes {drift['state_ms']:.1f} ms."
+        f"Of CPU a part: {us['measure']:.0f} microseconds to measure a frame of 256x256, which the "
+        f"quality gate does anyhow, {us['observe_statistics']:.0f} to watch statistics and answers, "
+        f"{us['observe_features']:.0f} to watch the features. State: {held['statistics'] / 1e3:.0f} KB "
+        f"and {held['features'] / 1e3:.0f} KB, {held['of_which_the_features_reference'] / 1e3:.0f} of "
+        f"them the reference; neither grows. What a station says and saves every five seconds takes "
+        f"{found['state_ms']:.1f} ms."
     )
     yield ""
-    yield "| drift watched over not watched | CPU of a part's way, in turns in one process |"
+    yield "| CPU of a part's whole way, drift watched over not watched, in turns in one process | |"
     yield "|---|---|"
-    for side, row in drift["cpu_on_over_off_in_turns"].items():
-        yield f"| {side} | {row['median']:.3f} ({row['low']:.3f} to {row['high']:.3f}) |"
-    default = drift["cpu_on_over_off_in_turns"]["with the quality gate"]
-    whole = drift["throughput_on_over_off"]
+    for side, row in found["cpu_on_over_off_in_turns"].items():
+        yield f"| {side} | {_interval(row)} |"
+    default = found["cpu_on_over_off_in_turns"]["with the quality gate"]
     yield ""
     yield (
         f"The aim, less than {MOST_COST - 1:.0%}, is {_met(default['high'] < MOST_COST)} for a station "
         "as it is by default, with its gate. Throughput of the daemon with drift on over off, as a "
-        f"subscriber sees it, in turns: {whole['median']:.3f} ({whole['low']:.3f} to "
-        f"{whole['high']:.3f}), on a machine at a load of {drift['load_before']:.1f} "
-        f"({_source('drift-cost')}, {_source('embedding-cost')})."
+        f"subscriber sees it, in turns: {_interval(found['throughput_on_over_off'])}, at a load of "
+        f"{found['load_before']:.1f} ({_source('drift-cost')})."
     )
+
+
+def _interval(row: Mapping[str, float]) -> str:
+    return f"{row['median']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
 
 
 def _loop(found: dict[str, Any]) -> Iterator[str]:
