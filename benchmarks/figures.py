@@ -13,6 +13,7 @@ from benchmarks import (
     drift_figures,
     estimate_figures,
     quality_figures,
+    sample_figures,
     station_figures,
     training_figures,
 )
@@ -85,6 +86,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "docs/optimize.md": build_figures.figures,
     "docs/quality.md": quality_figures.figures,
     "docs/performance.md": station_figures.figures,
+    "docs/samples.md": sample_figures.figures,
     "docs/drift.md": drift_figures.figures,
     "docs/production-plan.md": drift_figures.loop,
 }
