@@ -26,7 +26,9 @@ from benchmarks.drift_week import DAYS, EVENTS, STATION, Event, FastStation, See
 from benchmarks.setting import setting, write_result
 from benchmarks.steps import Step, carry_out, read_json, step
 from edge_runtime.contracts.retrain import RetrainRequest
+from edge_runtime.errors import UsageError
 from edge_runtime.retraining.pack import EVIDENCE
+from edge_runtime.written_aside import folder_written_aside
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 _BATCH = 8
@@ -235,21 +237,25 @@ def _label(week: Week, indices: range, folder: Path) -> None:
     """What the people of the line would label: every part of a stretch, in class folders."""
     if folder.exists():
         return
-    aside = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    with (aside / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
+    with folder_written_aside(folder, error=_cannot_write, synced=False) as aside:
+        _write_labelled(week, indices, aside)
+
+
+def _cannot_write(place: Path, why: str) -> UsageError:
+    return UsageError(f"cannot write {place}: {why}")
+
+
+def _write_labelled(week: Week, indices: range, folder: Path) -> None:
+    with (folder / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(("path", "label", "group", "line", "station", "captured_at"))
         for index in indices:
             part = week.part(index)
             path = f"{part.true_label}/{part.part_id}{part.extension}"
-            (aside / part.true_label).mkdir(exist_ok=True)
-            (aside / path).write_bytes(part.encoded)
+            (folder / part.true_label).mkdir(exist_ok=True)
+            (folder / path).write_bytes(part.encoded)
             at = week.at(week.day(index)).isoformat()
-            row = (path, part.true_label, part.serial, STATION.line, STATION.station, at)
-            writer.writerow(row)
-    aside.rename(folder)
+            writer.writerow((path, part.true_label, part.serial, STATION.line, STATION.station, at))
 
 
 def _figures(
