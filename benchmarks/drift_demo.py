@@ -2,7 +2,7 @@
 
 A model is taught, built and put on a line where a lamp ages, a lens gets dirty, a new alloy is glossier
 and one batch is simply bad. What the station then does, it does by itself: the drift monitor warns, the
-retraining rules ask, an evidence pack is written. The simulator labels the parts of the day after,
+retraining rules ask, an evidence pack is written. The simulator labels the parts of the two days after,
 `train index`, `train refresh` and `optimize build` do what a person would type, and if a candidate
 comes of it the line goes on with it, the old model in its shadow. Nothing of the outcome is fixed
 beforehand but the week's events and the seeds; where no request or no candidate comes, that is the
@@ -26,12 +26,14 @@ from benchmarks.drift_week import DAYS, EVENTS, STATION, Event, FastStation, See
 from benchmarks.setting import setting, write_result
 from benchmarks.steps import Step, carry_out, read_json, step
 from edge_runtime.contracts.retrain import RetrainRequest
+from edge_runtime.errors import UsageError
 from edge_runtime.retraining.pack import EVIDENCE
+from edge_runtime.written_aside import folder_written_aside
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 _BATCH = 8
 _FIRST, _SECOND = (Path("bundles/weld-seam") / version for version in ("1.0.0", "1.1.0"))
-LABELLING_DAYS = 1.0
+LABELLING_DAYS = 2.0
 """From a request on every part is kept and labelled for so long."""
 BUILDING_DAYS = 0.4
 """Then it takes so long until the new bundle runs."""
@@ -47,7 +49,7 @@ class Scale:
     model: str = "tf_efficientnet_lite0"
     weights: str = "imagenet"
     epochs: int = 4
-    refresh: str = "--epochs 3 --epoch-images 2000 --lr 1e-3"
+    refresh: str = "--epochs 4 --epoch-images 2400 --lr 1e-3"
     held_out: int = 1200
     """That the first bundle is judged on, and its drift reference is taken from."""
     parts_per_day: int = 1400
@@ -235,21 +237,25 @@ def _label(week: Week, indices: range, folder: Path) -> None:
     """What the people of the line would label: every part of a stretch, in class folders."""
     if folder.exists():
         return
-    aside = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    with (aside / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
+    with folder_written_aside(folder, error=_cannot_write, synced=False) as aside:
+        _write_labelled(week, indices, aside)
+
+
+def _cannot_write(place: Path, why: str) -> UsageError:
+    return UsageError(f"cannot write {place}: {why}")
+
+
+def _write_labelled(week: Week, indices: range, folder: Path) -> None:
+    with (folder / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(("path", "label", "group", "line", "station", "captured_at"))
         for index in indices:
             part = week.part(index)
             path = f"{part.true_label}/{part.part_id}{part.extension}"
-            (aside / part.true_label).mkdir(exist_ok=True)
-            (aside / path).write_bytes(part.encoded)
+            (folder / part.true_label).mkdir(exist_ok=True)
+            (folder / path).write_bytes(part.encoded)
             at = week.at(week.day(index)).isoformat()
-            row = (path, part.true_label, part.serial, STATION.line, STATION.station, at)
-            writer.writerow(row)
-    aside.rename(folder)
+            writer.writerow((path, part.true_label, part.serial, STATION.line, STATION.station, at))
 
 
 def _figures(

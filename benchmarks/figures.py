@@ -10,8 +10,10 @@ from typing import Final
 from benchmarks import (
     build_figures,
     contract_figures,
+    drift_figures,
     estimate_figures,
     quality_figures,
+    sample_figures,
     station_figures,
     training_figures,
 )
@@ -84,6 +86,9 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "docs/optimize.md": build_figures.figures,
     "docs/quality.md": quality_figures.figures,
     "docs/performance.md": station_figures.figures,
+    "docs/samples.md": sample_figures.figures,
+    "docs/drift.md": drift_figures.figures,
+    "docs/production-plan.md": drift_figures.loop,
 }
 """What stands between the markers of each page."""
 

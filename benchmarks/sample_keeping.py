@@ -8,7 +8,6 @@ taking turns. Throughput is what a subscriber at the MES sees.
 import argparse
 import os
 import random
-import resource
 import shutil
 import statistics
 import tempfile
@@ -20,12 +19,11 @@ from pathlib import Path
 
 import cv2
 
-from benchmarks.line_speed import daemon, write_crops
+from benchmarks.daemon_turns import on_and_off
+from benchmarks.line_speed import write_crops
 from benchmarks.setting import setting, write_result
-from benchmarks.turns import ratio
 from edge_runtime.contracts.verdict import Outcome
 from edge_runtime.inspection import Answered
-from edge_runtime.mes.private_broker import PrivateBroker
 from edge_runtime.samples.collection import Collection
 from edge_runtime.samples.folder import Folder
 from edge_runtime.samples.rules import Rules
@@ -119,28 +117,17 @@ def main() -> None:
     arguments = parser.parse_args()
     about = setting("onnxruntime", "numpy", "opencv-python-headless", "paho-mqtt")
     folder = Path(tempfile.mkdtemp(prefix="sample-keeping-"))
-    rows: dict[str, list[float]] = {
-        key: [] for key in ("on", "off", "cpu_on", "cpu_off", "rss_on", "rss_off")
-    }
-    draw = random.Random(1)
     try:
         cost = microseconds(15)
         long = long_run(folder / "samples", arguments.parts)
         (crops := folder / "crops").mkdir()
         write_crops(crops, arguments.frames)
-        with PrivateBroker() as broker:
-            for _ in range(arguments.rounds):
-                order = [("on", "1000"), ("off", "0")]
-                draw.shuffle(order)
-                for side, megabytes in order:
-                    before = _children_s()
-                    seen = daemon(
-                        *(crops, arguments.frames, broker.address, "int8", "onnxruntime", 8, 1),
-                        flags=["--samples-mb", megabytes],
-                    )
-                    rows[side].append(seen["images_per_s"])
-                    rows[f"cpu_{side}"].append((_children_s() - before) / arguments.frames * 1e3)
-                    rows[f"rss_{side}"].append(seen["peak_rss_mb"])
+        daemons = on_and_off(
+            *(crops, arguments.frames),
+            on=["--samples-mb", "1000"],
+            off=["--samples-mb", "0"],
+            rounds=arguments.rounds,
+        )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     result: dict[str, object] = {
@@ -148,17 +135,7 @@ def main() -> None:
         "options": vars(arguments),
         "rules_us_per_part": cost,
         "long_run": long,
-        "throughput_on_over_off": str(ratio(rows["on"], rows["off"])),
-        "cpu_on_over_off": str(ratio(rows["cpu_on"], rows["cpu_off"])),
-        "rounds": {
-            f"{name}_{side}": rows[f"{key}{side}"]
-            for name, key in (
-                ("images_per_s", ""),
-                ("cpu_ms_per_image", "cpu_"),
-                ("peak_rss_mb", "rss_"),
-            )
-            for side in ("on", "off")
-        },
+        **daemons,
     }
     for key in list(result)[len(about) + 1 : -1]:
         print(f"{key:<24} {result[key]}")
@@ -168,11 +145,6 @@ def main() -> None:
 def _resident_mb() -> float:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
-
-
-def _children_s() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ next. The daemons are processes of their own with durable journals, the broker i
 import argparse
 import json
 import os
-import resource
 import shutil
 import signal
 import statistics
@@ -125,9 +124,8 @@ def sustained(bundle: Bundle, broker: str, work: Path, sizes: Sizes) -> dict[str
         bare.append(bare_loop(bundle, PRECISION, ENGINE, frames, BATCH, THREADS))
         with _busy_core():
             disturbed.append(bare_loop(bundle, PRECISION, ENGINE, frames, BATCH, THREADS))
-        before = _children_s()
         seen = daemon(crops, count, broker, PRECISION, ENGINE, BATCH, THREADS)
-        cpu.append((_children_s() - before) / count * 1000)
+        cpu.append(seen["cpu_s"] / count * 1000)
         whole.append(seen["images_per_s"])
     return {
         "parts_per_s": statistics.median(whole),
@@ -222,11 +220,6 @@ def _until_the_next(stations: Stations, since: float) -> float:
         for part in stations.parts[known:]:
             if part.heard - (part.decision + part.published) / 1000 > since:
                 return part.heard - since
-
-
-def _children_s() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def main(argv: Sequence[str] | None = None) -> None:

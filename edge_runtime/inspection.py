@@ -160,6 +160,9 @@ class Inspector:
     def __init__(self, engine: InferenceEngine, model: ModelSpec) -> None:
         self._engine = engine
         self._model = model
+        self._batch = np.empty((0, model.input.height, model.input.width, 3), np.uint8)
+        """What the engine is given, written anew each time: memory that is asked for anew costs as much
+        as the copy."""
         self.problem: str | None = None
         """Why the last batch could not be inferred; None when it could."""
         self._busy_since: float | None = None
@@ -220,9 +223,12 @@ class Inspector:
         ]
 
     def _infer(self, visible: Sequence[Pixels]) -> list[_Judged]:
+        if len(visible) > len(self._batch):
+            self._batch = np.empty((len(visible), *self._batch.shape[1:]), np.uint8)
+        batch = np.stack(visible, out=self._batch[: len(visible)])
         self._busy_since = time.monotonic()
         try:
-            answer = self._engine.infer(np.stack(visible))
+            answer = self._engine.infer(batch)
         finally:
             self._busy_since = None
         rows = policy.probabilities(answer.logits, self._model.decision.temperature)

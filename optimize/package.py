@@ -2,17 +2,13 @@
 
 Owns the writing side of the folder format that `edge_runtime.bundle` reads: hashes, golden frames, model
 card, manifest. Invariant: under the final name there is a whole bundle or nothing. An existing one is
-never written to: `amending` puts another whole folder in its place. Whoever is killed leaves at most a
-folder `.VERSION.partial-*` beside it.
+never written to: `amending` puts another whole folder in its place.
 """
 
-import ctypes
-import errno
 import hashlib
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +23,7 @@ from edge_runtime.contracts.base import Name
 from edge_runtime.contracts.frame import Pixels
 from edge_runtime.contracts.manifest import BundleManifest, GoldenFrame
 from edge_runtime.errors import UsageError
+from edge_runtime.written_aside import exchange, folder_written_aside
 from optimize.errors import PackageError
 
 NAME = "weld-seam"
@@ -35,7 +32,6 @@ CARD = "MODEL_CARD.md"
 GOLDEN_PER_CLASS = 2
 _VERSION_FOLDER = re.compile(r"v?\d+\.\d+(\.\d+)?([.+-][A-Za-z0-9.-]+)?")
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
-_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of Linux's fcntl.h and stdio.h
 
 
 def locate(out: Path, name: str | None, version: str | None) -> Path:
@@ -84,27 +80,12 @@ def staging(target: Path) -> Iterator[Path]:
     Everything is on disk before the rename. Raises PackageError when the place cannot be written.
     """
     refuse_existing(target)
-    made = _missing_parents(target)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.partial-", dir=target.parent))
-    except OSError as exc:
-        raise PackageError(f"{target.parent} cannot be written: {exc.strerror}") from exc
-    try:
-        try:
-            yield aside
-            _sync(aside)
-            refuse_existing(target)
-            aside.chmod(0o755)
-            aside.rename(target)
-            _sync_folder(target.parent)
-        except OSError as exc:
-            raise PackageError(f"{target} cannot be written: {exc.strerror or exc}") from exc
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
-        for folder in made:
-            _remove_if_empty(folder)
-        raise
+    with folder_written_aside(
+        target,
+        error=lambda place, why: PackageError(f"{place} cannot be written: {why}"),
+        move=_into_free_place,
+    ) as aside:
+        yield aside
 
 
 @contextmanager
@@ -117,11 +98,17 @@ def amending(bundle: Path) -> Iterator[Path]:
     process amended the bundle meanwhile; the bundle is then as it was.
     """
     before = (bundle / MANIFEST).read_bytes()
-    try:
-        aside = Path(tempfile.mkdtemp(prefix=f".{bundle.name}.partial-", dir=bundle.parent))
-    except OSError as exc:
-        raise PackageError(f"{bundle.parent} cannot be written: {exc.strerror}") from exc
-    try:
+
+    def error(place: Path, why: str) -> PackageError:
+        verb = "amended" if place == bundle else "written"
+        return PackageError(f"{place} cannot be {verb}: {why}")
+
+    def into_its_place(aside: Path, bundle: Path) -> None:
+        if (bundle / MANIFEST).read_bytes() != before:
+            raise PackageError(f"{bundle} was changed by another process meanwhile: try again")
+        exchange(aside, bundle)
+
+    with folder_written_aside(bundle, error=error, move=into_its_place) as aside:
         shutil.copytree(
             bundle,
             aside,
@@ -130,16 +117,6 @@ def amending(bundle: Path) -> Iterator[Path]:
             dirs_exist_ok=True,
         )
         yield aside
-        _sync(aside)
-        if (bundle / MANIFEST).read_bytes() != before:
-            raise PackageError(f"{bundle} was changed by another process meanwhile: try again")
-        _exchange(aside, bundle)
-        _sync_folder(bundle.parent)
-    except (OSError, shutil.Error) as exc:
-        why = exc.strerror if isinstance(exc, OSError) and exc.strerror else exc
-        raise PackageError(f"{bundle} cannot be amended: {why}") from exc
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def choose_golden(
@@ -202,6 +179,11 @@ def seal(folder: Path, manifest: BundleManifest) -> None:
     (folder / MANIFEST_DIGEST).write_text(digest_line(data), encoding="ascii")
 
 
+def _into_free_place(aside: Path, target: Path) -> None:
+    refuse_existing(target)
+    aside.rename(target)
+
+
 def _link(source: str, target: str) -> None:
     try:
         os.link(source, target)
@@ -209,48 +191,5 @@ def _link(source: str, target: str) -> None:
         shutil.copy2(source, target)
 
 
-def _exchange(one: Path, other: Path) -> None:
-    """Let two folders take each other's place in one step; raises OSError where that cannot be done."""
-    try:
-        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
-    except AttributeError:
-        raise OSError(errno.ENOSYS, "this system cannot exchange two folders") from None
-    if renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE):
-        number = ctypes.get_errno()
-        why = os.strerror(number)
-        if number in {errno.EINVAL, errno.ENOSYS}:
-            why = "its file system cannot exchange two folders; copy the bundle to a local disk"
-        raise OSError(number, why)
-
-
 def _plain(label: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "_", label) or "_"
-
-
-def _missing_parents(target: Path) -> tuple[Path, ...]:
-    return tuple(folder for folder in target.parents if not folder.exists())
-
-
-def _remove_if_empty(folder: Path) -> None:
-    try:
-        folder.rmdir()
-    except OSError:
-        return  # somebody else put something there meanwhile
-
-
-def _sync(folder: Path) -> None:
-    for path in sorted(folder.rglob("*"), reverse=True):
-        if path.is_dir():
-            _sync_folder(path)
-        else:
-            with path.open("rb+") as file:
-                os.fsync(file.fileno())
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

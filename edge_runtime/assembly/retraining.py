@@ -10,12 +10,13 @@ from edge_runtime.drift.log import DriftLog
 from edge_runtime.drift_history.store import NAME as HISTORY
 from edge_runtime.drift_history.store import copied_history
 from edge_runtime.errors import StateError
+from edge_runtime.health import HealthLog
 from edge_runtime.identity import Identity
 from edge_runtime.retraining.memory import read_memory
 from edge_runtime.retraining.pack import Attachment
 from edge_runtime.retraining.rules import Limits
 from edge_runtime.retraining.triggers import Triggers
-from edge_runtime.retraining.watch import RetrainWatch, Subject
+from edge_runtime.retraining.watch import RetrainWatch, Subject, pace_s
 from edge_runtime.samples.folder import SAMPLES, Folder
 
 
@@ -24,10 +25,12 @@ def open_retraining(
     bundle: Bundle,
     identity: Identity,
     drift: DriftLog,
+    health: HealthLog,
     publish: Callable[[bytes], None],
 ) -> RetrainWatch:
     """Who looks at the rules from time to time, on a thread of its own."""
     memory = read_memory(config.state_dir, bundle=bundle.title, model_sha256=identity.model_sha256)
+    limits = retrain_limits(config)
     return RetrainWatch(
         subject=Subject(
             boot_id=identity.boot_id,
@@ -38,11 +41,13 @@ def open_retraining(
             source_sha256=bundle.manifest.model.provenance.get("source_sha256"),
             made_at=bundle.manifest.created_at,
         ),
-        triggers=Triggers(retrain_limits(config), memory),
+        triggers=Triggers(limits, memory),
         state_dir=config.state_dir,
         report=drift.snapshot,
         attachments=partial(_attachments, config, bundle),
         publish=publish,
+        every_s=pace_s(limits),
+        on_problem=lambda problem: health.set_problem("retraining", problem),
     )
 
 

@@ -134,7 +134,7 @@ def open_station(
             observers.append(resources.enter_context(closing(history)))
         if config.retrain_watch:
             publish = partial(publisher.set_state, topics.retrain)
-            watch = open_retraining(config, bundle, identity, drift, publish)
+            watch = open_retraining(config, bundle, identity, drift, health, publish)
             resources.enter_context(closing(watch))
             watch.start()
         if config.samples_mb:

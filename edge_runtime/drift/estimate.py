@@ -5,7 +5,7 @@ the model errs on the line as it did there, that holds however many parts are an
 what covariate shift changes. It does not hold where the model meets what it never saw, so estimates
 are marked unreliable when the frames have moved far; and it cannot see a class that is new, nor that a
 defect which the model hardly tells has become frequent. What was measured of it:
-docs/production-plan.md.
+docs/drift.md.
 
 Knows no clock. Memory does not grow. Counting is the business of one thread; estimating takes
 milliseconds, works on a copy and is the business of another one, one at a time.
@@ -31,7 +31,7 @@ FEWEST_PARTS = 512
 RENEWED_EVERY = 8
 """Blocks; an estimate over 64 of them does not change sooner."""
 BORNE_OUT_TO = 3.0
-"""Standard deviations of the reference that a mean may have moved; why: docs/production-plan.md."""
+"""Standard deviations of the reference that a mean may have moved; why: docs/drift.md."""
 _LEAST = 1e-3
 """Images of any class that are expected in any cell, so that no error is ruled out."""
 

@@ -7,8 +7,9 @@ read is told in one line and begun anew, what cannot be written is told once.
 
 import logging
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -24,6 +25,7 @@ _LOG = logging.getLogger(__name__)
 EMBEDDING = "embedding"
 """Under this name stands what the monitor of features has learnt."""
 _FORM = "edge-inspect/drift-evidence/1"
+_M = TypeVar("_M", Monitor, EmbeddingMonitor)
 
 
 class EvidenceFile:
@@ -36,34 +38,34 @@ class EvidenceFile:
         self._found: State | None = None
         self._looked = False
 
-    def embedding(self, reference: EmbeddingReference, *, parts_per_day: float) -> EmbeddingMonitor:
-        """Likewise a monitor of what the network sees."""
-        state = self._read()
-        if state is not None:
-            resumed = EmbeddingMonitor(reference, parts_per_day=parts_per_day)
-            try:
-                resumed.resume(portion(EMBEDDING, state))
-            except ValueError as exc:
-                self._refuse(f"{EMBEDDING}: {exc}")
-            else:
-                return resumed
-        return EmbeddingMonitor(reference, parts_per_day=parts_per_day)
-
     def monitor(
         self, reference: DriftReference, *, parts_per_day: float, cameras: int = 1
     ) -> Monitor:
         """A monitor that goes on from what was written last, or begins anew where that cannot be."""
-        state = self._read()
-        if state is not None:
-            resumed = Monitor(reference, parts_per_day=parts_per_day, cameras=cameras)
-            try:
-                resumed.resume(state)
-            except ValueError as exc:
-                self._refuse(str(exc))
-            else:
-                _LOG.info("drift: evidence of %d parts is gone on from", resumed.parts)
-                return resumed
-        return Monitor(reference, parts_per_day=parts_per_day, cameras=cameras)
+        monitor = self._resumed(
+            lambda: Monitor(reference, parts_per_day=parts_per_day, cameras=cameras)
+        )
+        if monitor.parts:
+            _LOG.info("drift: evidence of %d parts is gone on from", monitor.parts)
+        return monitor
+
+    def embedding(self, reference: EmbeddingReference, *, parts_per_day: float) -> EmbeddingMonitor:
+        """Likewise a monitor of what the network sees."""
+        return self._resumed(
+            lambda: EmbeddingMonitor(reference, parts_per_day=parts_per_day), EMBEDDING
+        )
+
+    def _resumed(self, begin: Callable[[], _M], name: str = "") -> _M:
+        """What stands under `name` is its own; without one, it takes what it knows from the whole."""
+        monitor, state = begin(), self._read()
+        if state is None:
+            return monitor
+        try:
+            monitor.resume(portion(name, state) if name else state)
+        except ValueError as exc:
+            self._refuse(f"{name}: {exc}" if name else str(exc))
+            return begin()  # one that was resumed half way is of no use
+        return monitor
 
     def _read(self) -> State | None:
         if not self._looked:

@@ -2,7 +2,7 @@
 
 A statistic moves up only where a sequential test has detected a change and the effect has the size. It
 moves down when the effect is well below the size. Why the sizes are what they are:
-docs/production-plan.md. Values in, values out.
+docs/drift.md. Values in, values out.
 """
 
 from collections.abc import Iterable, Sequence

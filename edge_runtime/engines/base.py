@@ -28,6 +28,7 @@ class InferenceEngine(Protocol):
     def infer(self, batch: npt.NDArray[np.uint8]) -> Inference:
         """What the model says of a batch (N, height, width, 3) uint8 RGB, any N >= 1.
 
+        The array is the caller's, who writes over it once this has returned.
         Raises EngineError when the engine fails or returns something that is not finite.
         """
         ...

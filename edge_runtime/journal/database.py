@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Final, TypeAlias
 
 from edge_runtime.errors import DiskFullError, StateError
+from edge_runtime.written_aside import sync
 
 Migration: TypeAlias = Callable[[sqlite3.Connection], None]
 """Leads from one schema to the next, within a transaction that it neither begins nor ends."""
@@ -196,7 +197,7 @@ def _take_over(folder: Path, former: str, path: Path) -> None:
         # Out of WAL mode all is in the one file, so that a single rename moves everything.
         database.execute("PRAGMA journal_mode = DELETE")
         old.rename(path)
-    _sync_folder(folder)
+    sync(folder)
     (folder / f"{former}.lock").unlink(missing_ok=True)
 
 
@@ -207,15 +208,7 @@ def _create(path: Path, application_id: int) -> None:
     with closing(_connect(aside)) as database:
         database.execute(f"PRAGMA application_id = {application_id}")
     aside.rename(path)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(path.parent)
 
 
 def _refuse_empty(path: Path) -> None:

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from edge_runtime.contracts.retrain import EvidencePack, RetrainRequest
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.errors import StateError, UsageError
-from edge_runtime.written_aside import written_aside
+from edge_runtime.written_aside import exchange, folder_written_aside, rename, written_aside
 
 EVIDENCE = "evidence"
 """The folder of the packs within the state folder."""
@@ -49,10 +49,11 @@ def write_pack(
     if request.evidence is None:
         raise ValueError("a request without evidence has no pack")
     target = state_dir / EVIDENCE / request.evidence
-    aside = target.with_name(f".{target.name}.part")
-    try:
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
+    with folder_written_aside(
+        target,
+        error=lambda _place, why: StateError(f"cannot write the evidence pack {target}: {why}"),
+        move=_instead_of_an_earlier_one,
+    ) as aside:
         missing = [each for each in attachments if not _attach(aside, each)]
         made = EvidencePack(
             site=site,
@@ -63,13 +64,8 @@ def write_pack(
             missing=tuple(f"{each.name}: {each.reason}" for each in missing),
         )
         (aside / PACK).write_text(made.to_json(indent=2) + "\n", encoding="utf-8")
-        shutil.rmtree(target, ignore_errors=True)
-        aside.replace(target)
-        for old in packs(state_dir)[:-KEPT]:
-            shutil.rmtree(state_dir / EVIDENCE / old, ignore_errors=True)
-    except OSError as exc:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise StateError(f"cannot write the evidence pack {target}: {exc.strerror or exc}") from exc
+    for old in packs(state_dir)[:-KEPT]:
+        shutil.rmtree(state_dir / EVIDENCE / old, ignore_errors=True)
     return made
 
 
@@ -133,6 +129,14 @@ def _files(place: Path) -> Iterator[Mapping[str, "Path | zipfile.Path"]]:
         raise UsageError(f"no evidence pack at {place}") from exc
     except (OSError, zipfile.BadZipFile) as exc:
         raise StateError(f"{place} is no evidence pack: {exc}; fetch it again") from exc
+
+
+def _instead_of_an_earlier_one(aside: Path, target: Path) -> None:
+    """A machine whose clock starts anew with it may ask twice in the same second."""
+    if target.exists():
+        exchange(aside, target)
+    else:
+        rename(aside, target)
 
 
 def _attach(folder: Path, attachment: Attachment) -> bool:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Protocol
 
-from edge_runtime.contracts.drift import DriftLevel, DriftReport
+from edge_runtime.contracts.drift import DriftLevel, DriftReport, Moved
 from edge_runtime.contracts.retrain import RuleName
 from edge_runtime.drift.levels import highest
 from edge_runtime.drift.monitor import CLASS, NOT_INSPECTED, REVIEW, SCORE
@@ -40,7 +40,7 @@ class Observation:
     level: DriftLevel | None
     """Of what the pictures look like."""
     summary: str
-    """What has moved, in the drift report's words."""
+    """What has moved of that, in the drift report's words."""
     recall: Bounds | None
     """Of defective parts, estimated or measured."""
     false_positives: Bounds | None
@@ -106,11 +106,16 @@ def rules(limits: Limits) -> Mapping[RuleName, Rule]:
     )
 
 
+def moved_in_pictures(report: DriftReport) -> tuple[Moved, ...]:
+    """What has moved of what the pictures look like, in the report's order."""
+    return tuple(each for each in report.moved if not _of_answers(each.statistic))
+
+
 def level_of_pictures(report: DriftReport) -> DriftLevel | None:
-    """The gravest level of what the pictures look like; None where nothing is monitored."""
+    """The gravest level of that; None where nothing is monitored."""
     if report.level is DriftLevel.NOT_MONITORED:
         return None
-    return highest(each.level for each in report.moved if not _of_answers(each.statistic))
+    return highest(each.level for each in moved_in_pictures(report))
 
 
 def _of_answers(statistic: str) -> bool:

@@ -1,9 +1,10 @@
-"""The station's retrain watch: a thread that looks every half minute, asks, and hands over evidence.
+"""The station's retrain watch: a thread that looks at its pace, asks, and hands over evidence.
 
 Owns the order of an asking: the evidence pack first, then the memory on the disk, then the word to the
 broker; so whoever hears of a request finds its pack, and a kill in between asks again and never twice.
 It only reads the station's states, so a slow disk holds up nothing but itself. What the disk refuses is
-said in the log and in the request, which goes out all the same.
+said in the log and in the request, which goes out all the same. A fault of ours ends no thread: it is
+logged and told, and the next look is another try.
 """
 
 import logging
@@ -18,14 +19,25 @@ from edge_runtime.contracts.drift import DriftReport
 from edge_runtime.contracts.performance import Figure
 from edge_runtime.contracts.retrain import RetrainRequest, RetrainState, RuleName
 from edge_runtime.contracts.station_id import StationId
+from edge_runtime.drift import words
 from edge_runtime.errors import StateError
 from edge_runtime.retraining.memory import write_memory
 from edge_runtime.retraining.pack import Attachment, write_pack
-from edge_runtime.retraining.rules import Bounds, Observation, level_of_pictures
+from edge_runtime.retraining.rules import (
+    Bounds,
+    Limits,
+    Observation,
+    level_of_pictures,
+    moved_in_pictures,
+)
 from edge_runtime.retraining.triggers import Triggers
 
 _LOG = logging.getLogger(__name__)
 EVERY_S = 30.0
+_OFTENEST_S = 1.0
+"""A look takes milliseconds."""
+_LOOKS = 4
+"""In the time that a cause has to hold: one that is gone for a quarter of it is seen to be gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +68,10 @@ class RetrainWatch:
         attachments: Callable[[DriftReport], Iterable[Attachment]],
         publish: Callable[[bytes], None],
         every_s: float = EVERY_S,
+        on_problem: Callable[[str | None], None] = lambda _problem: None,
     ) -> None:
-        """`attachments` are the files that a pack takes along; `publish` sets the retained state."""
+        """`attachments` are the files that a pack takes along; `publish` sets the retained state;
+        `on_problem` hears after every look of the thread what is wrong, or that nothing is."""
         self._subject = subject
         self._triggers = triggers
         self._state_dir = state_dir
@@ -65,6 +79,7 @@ class RetrainWatch:
         self._attachments = attachments
         self._publish = publish
         self._every_s = every_s
+        self._on_problem = on_problem
         self._written = triggers.memory
         self._published: RetrainState | None = None
         self._stop = threading.Event()
@@ -85,8 +100,8 @@ class RetrainWatch:
         """One look at `now`, UTC: fire what is due, remember, publish what has changed."""
         report = self._report()
         fired = self._triggers.observe(observation(report, now, self._subject.made_at))
-        for rule, words in fired.items():
-            self._triggers.request(self._ask(rule, words, report, now))
+        for rule, why in fired.items():
+            self._triggers.request(self._ask(rule, why, report, now))
         self._remember()
         state = self._state(now)
         before = self._published
@@ -97,18 +112,22 @@ class RetrainWatch:
 
     def _run(self) -> None:
         while not self._stop.wait(self._every_s):
-            self.look(datetime.now(UTC))
+            problem = None
+            try:
+                self.look(datetime.now(UTC))
+            except Exception as exc:  # noqa: BLE001 - supervision edge: a fault here must not end the rules
+                _LOG.exception("retraining: a fault of ours; the rules are looked at again")
+                problem = f"the retraining rules were not looked at: {exc!r}"
+            self._on_problem(problem)
 
-    def _ask(
-        self, rule: RuleName, words: str, report: DriftReport, now: datetime
-    ) -> RetrainRequest:
+    def _ask(self, rule: RuleName, why: str, report: DriftReport, now: datetime) -> RetrainRequest:
         about = self._subject
         name = f"{now:%Y%m%dT%H%M%SZ}-{rule.replace('_', '-')}"
         request = RetrainRequest(
             id=name,
             at=now,
             rule=rule,
-            words=words,
+            words=why,
             bundle=about.bundle,
             model_sha256=about.model_sha256,
             source_sha256=about.source_sha256,
@@ -122,7 +141,7 @@ class RetrainWatch:
         except StateError as exc:
             _LOG.error("%s; the request goes out without it", exc)
             request = request.model_copy(update={"evidence": None})
-        _LOG.warning("retrain request %s: %s", request.id, words)
+        _LOG.warning("retrain request %s: %s", request.id, why)
         return request
 
     def _remember(self) -> None:
@@ -150,12 +169,20 @@ class RetrainWatch:
         )
 
 
+def pace_s(limits: Limits) -> float:
+    """Seconds from look to look: EVERY_S, and less where a cause has to hold for a few minutes only."""
+    holds = (limits.warning_hours, limits.alarm_hours, limits.figure_hours)
+    shortest_s = min(3600 * hours for hours in holds if hours)
+    return min(EVERY_S, max(_OFTENEST_S, shortest_s / _LOOKS))
+
+
 def observation(report: DriftReport, now: datetime, made_at: datetime) -> Observation:
     """What the rules look at, from a drift report."""
+    moved = moved_in_pictures(report)
     return Observation(
         at=now,
         level=level_of_pictures(report),
-        summary=report.summary,
+        summary=words.summary(moved, min((each.since for each in moved), default=None)),
         recall=_bounds(report, "defect_recall"),
         false_positives=_bounds(report, "false_positive_rate"),
         labels=report.measured.labels if report.measured else None,

@@ -10,9 +10,7 @@ sample that is gone by then is left out. The package is written aside and rename
 """
 
 import csv
-import os
 import re
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,6 +25,7 @@ from edge_runtime.samples.folder import Folder
 from edge_runtime.samples.labelling import label_studio
 from edge_runtime.samples.labelling.frames import known_label, page_frame
 from edge_runtime.samples.labelling.page import PageFrame, labelling_page
+from edge_runtime.written_aside import folder_written_aside
 
 MANIFEST, IMAGES, PAGE, LABEL_STUDIO = "manifest.csv", "images", "labelling.html", "label-studio"
 COLUMNS = (
@@ -89,18 +88,12 @@ def write_package(
         raise UsageError(f"{out} is there already: name a new folder")
     if not chosen.samples:
         raise UsageError(f"{folder.path} holds no such samples: see edge-inspect samples list")
-    aside = out.with_name(f".{out.name}.part")
-    shutil.rmtree(aside, ignore_errors=True)
-    try:
-        (aside / IMAGES).mkdir(parents=True)
+    with folder_written_aside(
+        out, error=lambda _place, why: UsageError(f"{out} cannot be written: {why}")
+    ) as aside:
         packaged = _write(folder, aside, out.name, chosen, _grouping(group), heat)
         if not packaged.frames:
             raise UsageError(f"none of the {len(chosen.samples)} samples has a frame to be shown")
-        os.replace(aside, out)  # noqa: PTH105 - as everywhere: written aside, then renamed
-    except OSError as exc:
-        raise UsageError(f"{out} cannot be written: {exc.strerror or exc}") from exc
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
     return packaged
 
 
@@ -117,6 +110,7 @@ def _write(
     tasks: list[label_studio.Task] = []
     damaged = not_shown = samples = 0
     by_reason: dict[Reason, int] = dict.fromkeys(Reason, 0)
+    (aside / IMAGES).mkdir()
     with (aside / MANIFEST).open("w", encoding="utf-8", newline="") as stream:
         rows = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
         rows.writeheader()

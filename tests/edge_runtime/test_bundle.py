@@ -63,8 +63,8 @@ def test_a_folder_with_one_version_stands_for_it(make_bundle: Callable[..., Path
 
 def test_what_a_killed_build_left_is_no_version(make_bundle: Callable[..., Path]) -> None:
     folder = make_bundle()
-    (folder.parent / ".1.0.0.partial-x").mkdir()
-    (folder.parent / ".1.0.0.partial-x" / MANIFEST).write_text("{}")
+    (folder.parent / ".1.0.0.x.part").mkdir()
+    (folder.parent / ".1.0.0.x.part" / MANIFEST).write_text("{}")
     assert open_bundle(folder.parent).path == folder
 
 

@@ -55,6 +55,22 @@ def test_every_frame_has_the_features_of_its_own_pixels_and_an_unseen_one_has_no
             np.testing.assert_allclose(item.features, colours, atol=1e-5)
 
 
+def test_batches_of_any_size_after_another_keep_their_own_answers(engine: InferenceEngine) -> None:
+    inspector, good_red_blue = Inspector(engine, model_spec()), batch()
+    kept = []
+    for places in ([2], [3, 0, 2], [0], [2, 3], [3, 3, 3, 0]):
+        judged = inspector.judge([good_red_blue[place] for place in places])
+        expected = [("no_defect", None, "red", "blue")[place] for place in places]
+        assert [item.decision.label for item in judged] == expected
+        kept.append(
+            (judged, [item.features.copy() for item in judged if item.features is not None])
+        )
+    for judged, then in kept:
+        for item, before in zip(judged, then, strict=True):
+            assert item.features is not None
+            np.testing.assert_array_equal(item.features, before)
+
+
 def test_a_batch_that_the_engine_fails_on_is_answered_without_features(
     engine: InferenceEngine,
 ) -> None:

@@ -5,8 +5,6 @@ Owns the writing, for whoever makes a split (`train.data.freeze`) or a larger on
 """
 
 import hashlib
-import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.decoding import Undecodable, decode
+from edge_runtime.written_aside import folder_written_aside
 from optimize.data.dataset import Dataset
 from optimize.data.manifest import OPTIONAL, Sample
 from train.data.frozen_split import COLUMNS, QUARANTINE, RECORD, SplitRecord
@@ -111,14 +110,8 @@ class Lists:
 @contextmanager
 def written_split(target: Path) -> Iterator[Lists]:
     """A new folder beside `target` that takes its name when the block succeeds, and else vanishes."""
-    aside = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        aside.mkdir(parents=True)
+    with folder_written_aside(
+        target,
+        error=lambda _place, why: RunError(f"cannot write {target}: {why}; nothing was left there"),
+    ) as aside:
         yield Lists(aside)
-        aside.rename(target)
-    except OSError as exc:
-        raise RunError(
-            f"cannot write {target}: {exc.strerror or exc}; nothing was left there"
-        ) from exc
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)

@@ -5,7 +5,6 @@ rows of the comparison's `images.csv`) and `trial.json`. What is there when a co
 is not taught again; what was made in another way is refused.
 """
 
-import shutil
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from tqdm import tqdm
 
 from edge_runtime.contracts.base import Contract, Sha256
 from edge_runtime.errors import first_line
+from edge_runtime.written_aside import folder_written_aside
 from train.data.shares import Portion
 from train.data.split import Split
 from train.data.stream import ImageStore
@@ -181,19 +181,15 @@ def _write(
     logits: npt.NDArray[np.float32],
     network: nn.Module | None,
 ) -> None:
-    aside = place.with_name(f".{place.name}.part")
-    try:
-        shutil.rmtree(aside, ignore_errors=True)  # of a comparison that was killed here
-        aside.mkdir(parents=True)
+    with folder_written_aside(
+        place,
+        error=lambda _place, why: RunError(
+            f"cannot write {place}: {why}; finished trials are kept, start again"
+        ),
+    ) as aside:
         np.save(aside / _LOGITS, logits)
         np.save(aside / _ROWS, np.array(trial.round.judged, np.int64))
         (aside / _RECORD).write_text(record.to_json(indent=2) + "\n", encoding="utf-8")
         if network is not None:
             weights = {name: value.to("cpu") for name, value in network.state_dict().items()}
             torch.save({"format": checkpoint.FORMAT, "weights": weights}, aside / _WEIGHTS)
-        aside.replace(place)
-    except OSError as exc:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise RunError(
-            f"cannot write {place}: {exc.strerror or exc}; finished trials are kept, start again"
-        ) from exc

@@ -17,7 +17,7 @@ from edge_runtime.retraining.memory import NAME, read_memory
 from edge_runtime.retraining.pack import EVIDENCE, KEPT, Attachment, open_pack, packs, zip_pack
 from edge_runtime.retraining.rules import Limits
 from edge_runtime.retraining.triggers import Triggers
-from edge_runtime.retraining.watch import RetrainWatch, Subject, observation
+from edge_runtime.retraining.watch import EVERY_S, RetrainWatch, Subject, observation, pace_s
 from tests.patience import eventually
 
 START = datetime(2026, 3, 2, 6, tzinfo=UTC)
@@ -59,7 +59,9 @@ class Line:
 
     def __init__(self, state_dir: Path, *, bundle: str = "weld/1", every_s: float = 30.0) -> None:
         self.report = report()
+        self.fault: Exception | None = None
         self.published: list[RetrainState] = []
+        self.problems: list[str | None] = []
         memory = read_memory(state_dir, bundle=bundle, model_sha256="a" * 64)
         self.watch = RetrainWatch(
             subject=Subject(
@@ -73,11 +75,17 @@ class Line:
             ),
             triggers=Triggers(LIMITS, memory),
             state_dir=state_dir,
-            report=lambda: self.report,
+            report=self._report,
             attachments=self._attachments,
             publish=lambda body: self.published.append(RetrainState.model_validate_json(body)),
             every_s=every_s,
+            on_problem=self.problems.append,
         )
+
+    def _report(self) -> DriftReport:
+        if self.fault is not None:
+            raise self.fault
+        return self.report
 
     def at(self, minutes: float) -> RetrainState:
         return self.watch.look(START + timedelta(minutes=minutes))
@@ -92,7 +100,7 @@ def test_an_alarm_that_holds_is_asked_once_with_its_evidence(tmp_path: Path) -> 
     assert line.at(0).requests == ()
     (request,) = line.at(60).requests
     assert request.rule == "drift"
-    assert request.words.startswith("drift alarm: since 06:00")
+    assert request.words == "drift alarm: since 2026-03-02 06:00 UTC: frames are 600 K colder"
     pack = open_pack(tmp_path / EVIDENCE / str(request.evidence))
     assert (pack.request, list(pack.files)) == (request, ["drift.json"])
     assert pack.missing == ("reference.json: the bundle has none",)
@@ -110,6 +118,22 @@ def test_a_batch_that_is_simply_bad_is_no_reason_to_retrain(tmp_path: Path) -> N
     line.report = report("sharpness")  # the control
     assert not line.at(4000).requests
     assert line.at(4060).requests
+
+
+def test_a_request_tells_of_the_pictures_and_not_of_a_bad_batch_beside_them(tmp_path: Path) -> None:
+    line = Line(tmp_path)
+    (colder,) = report("colour").moved
+    spatter = colder.model_copy(
+        update={
+            "statistic": "class:spatter",
+            "since": START - timedelta(days=1),
+            "words": "spatter: 30.0 % of parts, 2.0 % in training",
+        }
+    )
+    line.report = report().model_copy(update={"moved": (spatter, colder)})
+    line.at(0)
+    (request,) = line.at(60).requests
+    assert request.words == "drift alarm: since 2026-03-02 06:00 UTC: frames are 600 K colder"
 
 
 def test_a_restart_keeps_the_request_and_another_bundle_answers_it(tmp_path: Path) -> None:
@@ -148,10 +172,31 @@ def test_the_thread_looks_by_itself_and_ends(tmp_path: Path) -> None:
     assert [each.rules[0].standing for each in line.published] == ["quiet"]
     try:
         line.report = report()
-        eventually(lambda: line.published[-1].rules[0].standing == "pending")
+        assert eventually(lambda: line.published[-1].rules[0].standing == "pending")
     finally:
         line.watch.close()
     line.watch.close()
+
+
+def test_a_fault_is_told_and_the_next_look_is_another_try(tmp_path: Path) -> None:
+    line = Line(tmp_path, every_s=0.01)
+    line.report = report(level=DriftLevel.OK)
+    line.watch.start()
+    try:
+        line.fault = RuntimeError("out of order")
+        assert eventually(lambda: any("out of order" in str(each) for each in line.problems))
+        line.fault, line.report = None, report()
+        assert eventually(lambda: line.published[-1].rules[0].standing == "pending")
+        assert eventually(lambda: line.problems[-1] is None)
+    finally:
+        line.watch.close()
+
+
+def test_it_looks_four_times_in_the_shortest_hold_and_no_more_than_once_a_second() -> None:
+    assert pace_s(Limits()) == EVERY_S
+    assert pace_s(Limits(warning_hours=0, alarm_hours=0.01)) == 9.0
+    assert pace_s(Limits(alarm_hours=0.0001)) == 1.0
+    assert pace_s(Limits(warning_hours=0, alarm_hours=0)) == EVERY_S
 
 
 def test_only_the_newest_packs_are_kept(tmp_path: Path) -> None:

@@ -295,8 +295,8 @@ def test_a_place_that_cannot_be_exchanged_is_an_error_and_changes_nothing(
     bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = content(bundle)
-    monkeypatch.setattr(package, "_RENAME_EXCHANGE", 1 << 20)
-    with pytest.raises(PackageError, match="copy the bundle to a local disk"):
+    monkeypatch.setattr("edge_runtime.written_aside._RENAME_EXCHANGE", 1 << 20)
+    with pytest.raises(PackageError, match="copy the folder to a local disk"):
         validate(order(bundle), StandIn(), Quiet())
     assert content(bundle) == before
 

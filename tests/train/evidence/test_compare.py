@@ -127,7 +127,9 @@ def test_started_again_it_teaches_what_is_missing_and_comes_to_the_same(
     compared: Path, copy: Path, words: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.rmtree(copy / "trials" / "source" / "share-0.4" / "seed-1")
-    (copy / "trials" / "source" / "share-0.4" / ".seed-1.part").mkdir()  # as a kill -9 leaves it
+    left = copy / "trials" / "source" / "share-0.4" / ".seed-1.5eed5eed.part"
+    left.mkdir()  # as a kill -9 leaves it
+    (left / "logits.npy").touch()
     taught = counted(monkeypatch)
     assert again(words, copy) == 0
     assert taught == ["source/share-0.4/seed-1"]
