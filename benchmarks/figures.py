@@ -15,6 +15,7 @@ from benchmarks import (
     quality_figures,
     sample_figures,
     station_figures,
+    stream_figures,
     training_figures,
 )
 from benchmarks.setting import read_result
@@ -86,6 +87,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "docs/optimize.md": build_figures.figures,
     "docs/quality.md": quality_figures.figures,
     "docs/performance.md": station_figures.figures,
+    "docs/cameras.md": stream_figures.figures,
     "docs/samples.md": sample_figures.figures,
     "docs/drift.md": drift_figures.figures,
     "docs/production-plan.md": drift_figures.loop,
