@@ -29,8 +29,13 @@ from edge_runtime.contracts.drift import DriftLevel, DriftReference
 from edge_runtime.contracts.embedding import EmbeddingReference
 from edge_runtime.drift.embedding_monitor import EmbeddingMonitor
 from edge_runtime.drift.levels import highest
-from edge_runtime.drift.monitor import DAYS_BETWEEN_FALSE_DETECTIONS, Monitor
-from edge_runtime.drift.sequential import Evidence, mean_steps, share_steps
+from edge_runtime.drift.monitor import Monitor
+from edge_runtime.drift.sequential import (
+    DAYS_BETWEEN_FALSE_DETECTIONS,
+    Evidence,
+    mean_steps,
+    share_steps,
+)
 from edge_runtime.drift.window import BLOCK
 
 REFERENCE_DAYS, RUN_DAYS = 37.0, 30.0

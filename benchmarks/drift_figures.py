@@ -4,7 +4,7 @@ Writes nothing: `drift_figures.figures` and `drift_figures.loop` are among the `
 `benchmarks.figures`. What was not noticed, or misses its aim, is said so.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from benchmarks.setting import read_result
@@ -15,6 +15,8 @@ MOST_COST: Final = 1.02
 """CPU or time of a part with drift watched, over that without."""
 
 
+_NO_COVARIATE_SHIFT: Final = ("new defect", "twice the defects")
+"""Scenes of `estimate_coverage` in which estimates from answers cannot be right."""
 _PERIODS: Final[Mapping[str, str]] = {
     "as taught": "as taught",
     "before the refresh": "from the request to the new bundle",
@@ -27,9 +29,10 @@ def figures() -> str:
     """Figures of `docs/drift.md`."""
     parts = (
         _false_alarms(read_result("drift-false-alarms")),
-        _statistics(read_result("drift-power")),
+        _statistics(read_result("drift-power"), read_result("drift-false-alarms")["station"]),
         _features(read_result("embedding-power")),
         _real(read_result("embedding-real")),
+        _estimates(read_result("estimate-coverage")),
         _cost(read_result("drift-cost")),
     )
     return "\n\n".join("\n".join(part) for part in parts)
@@ -78,7 +81,7 @@ def _false_alarms(found: dict[str, Any]) -> Iterator[str]:
     )
 
 
-def _statistics(found: dict[str, Any]) -> Iterator[str]:
+def _statistics(found: dict[str, Any], ours: Mapping[str, float]) -> Iterator[str]:
     contenders = found["contenders"]
     yield "### Delay: image statistics and answers"
     yield ""
@@ -94,6 +97,17 @@ def _statistics(found: dict[str, Any]) -> Iterator[str]:
         yield f"| {change} | {_delays(rows, ('warning', 'alarm', 'ks', 'adwin'))} |"
     yield ""
     ks, adwin = contenders["ks"], contenders["adwin"]
+    rows = found["changes"].values()
+    yield (
+        "Where both notice, "
+        + " and ".join(
+            f"{_sooner(rows, level, 'ks')} rows our {level} "
+            f"({ours[f'{level}s_per_station_and_30_days']:.2g} false ones in 30 days)"
+            for level in ("warning", "alarm")
+        )
+        + f" came no later than KS ({ks['false_alarms_per_30_days']:g})."
+    )
+    yield ""
     yield (
         "KS (scipy): 1,024 parts against the reference's own, every 64, for each measure and the score, "
         f"at the most sensitive threshold of a grid with {ks['false_alarms_per_30_days']:g} false alarm "
@@ -161,6 +175,42 @@ def _real(found: dict[str, Any]) -> Iterator[str]:
         "A control goes on with other images of the first set. The light changes in both, so the image "
         f"statistics are quicker: the features are there for what does not "
         f"({_source('embedding-real')})."
+    )
+
+
+def _estimates(found: dict[str, Any]) -> Iterator[str]:
+    shipped, worse = found["models"].values()
+
+    def doubted(scene: str) -> bool:
+        return bool(shipped[scene]["unreliable"] > 0.5)
+
+    yield "### Estimates without labels"
+    yield ""
+    yield (
+        f"{found['options']['repeats']} times {found['options']['images']:,} validation images and a "
+        f"window of {found['parts_per_window']:,} parts of the simulated line drawn anew; the share of "
+        f"windows whose true figure lies within the interval, {found['nominal']:g} being nominal. In "
+        "brackets for a model made worse by noise on its logits. `unreliable`: what the estimate says "
+        "of itself."
+    )
+    yield ""
+    yield "| scene | `unreliable` | macro F1 | recall | false positives |"
+    yield "|---|---|---|---|---|"
+    for scene in sorted(shipped, key=lambda name: (name in _NO_COVARIATE_SHIFT, doubted(name))):
+        row = shipped[scene]
+        cells = [
+            f"{row[figure]['covered']:.2f} ({worse[scene][figure]['covered']:.2f})"
+            for figure in ("macro_f1", "defect_recall", "false_positive_rate")
+        ]
+        yield f"| {scene} | {'yes' if doubted(scene) else 'no'} | {' | '.join(cells)} |"
+    yield ""
+    fibre, more = (shipped[scene] for scene in _NO_COVARIATE_SHIFT)
+    rate, recall = more["false_positive_rate"], fibre["defect_recall"]
+    yield (
+        f"The last two are no covariate shift. With twice the defects the rate of false positives is "
+        f"taken to be {rate['estimated']:.3f} where it is {rate['true']:.3f}. With a new defect recall "
+        f"is taken to be {recall['estimated']:.3f} where it is {recall['true']:.3f} "
+        f"({_source('estimate-coverage')})."
     )
 
 
@@ -235,6 +285,15 @@ def _accepted(found: dict[str, Any]) -> str:
     if not found["accepted"]:
         return "refused"
     return f"accepted, and ran from day {found['deployed_day']:.2f}"
+
+
+def _sooner(rows: Iterable[Mapping[str, Any]], ours: str, theirs: str) -> str:
+    both = [
+        (row[ours]["median_parts"], row[theirs]["median_parts"])
+        for row in rows
+        if row[ours]["median_parts"] is not None and row[theirs]["median_parts"] is not None
+    ]
+    return f"in {sum(our <= their for our, their in both)} of {len(both)}"
 
 
 def _delays(rows: Mapping[str, Any], keys: Sequence[str]) -> str:

@@ -23,15 +23,9 @@ from edge_runtime.bundle import open_bundle
 from edge_runtime.contracts.drift import DriftReference
 from edge_runtime.contracts.frame import Frame
 from edge_runtime.contracts.manifest import ModelSpec
-from edge_runtime.drift.monitor import (
-    CERTAINTY,
-    CLASS,
-    NOT_INSPECTED,
-    REVIEW,
-    SCORE,
-    Monitor,
-    Part,
-)
+from edge_runtime.drift.monitor import Monitor
+from edge_runtime.drift.part import Part
+from edge_runtime.drift.series import CERTAINTY, CLASS, NOT_INSPECTED, REVIEW, SCORE
 from edge_runtime.drift.statistics import measure
 from edge_runtime.drift.window import BLOCK
 from edge_runtime.engines.base import InferenceEngine

@@ -13,7 +13,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MultipleLocator, PercentFormatter
 
 from benchmarks.drift_week import DAYS, Week
 from optimize.limits import MAX_FALSE_POSITIVES, MIN_RECALL
@@ -95,7 +95,7 @@ def _subtitle(story: dict[str, Any]) -> str:
     if not story["asked"]:
         return "no rule was met in this week"
     return (
-        f"{story['labels']:,} labels of one day; the candidate was accepted by bounds agreed beforehand"
+        f"{story['labels']:,} labels; the candidate was accepted by bounds agreed beforehand"
         if story["accepted"]
         else f"{story['labels']:,} labels; not shown to be no worse by the bounds agreed beforehand"
     )
@@ -192,6 +192,7 @@ def _called(axes: Axes, story: dict[str, Any]) -> None:
     axes.text(0.03, MAX_FALSE_POSITIVES * 1.15, words, fontsize=8.5)
     axes.set_ylabel("false positives")
     axes.set_ylim(0, None)
+    axes.yaxis.set_major_locator(MultipleLocator(0.03))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.legend(loc="upper left", frameon=False, fontsize=9.5)
 

@@ -39,7 +39,8 @@ from benchmarks.drift_line import (
 )
 from benchmarks.setting import setting, write_result
 from edge_runtime.contracts.drift import DriftLevel, DriftReference
-from edge_runtime.drift.monitor import SCORE, Monitor, watched
+from edge_runtime.drift.monitor import Monitor
+from edge_runtime.drift.series import SCORE, watched
 from edge_runtime.drift.window import BLOCK
 
 SLOW_DEVIATIONS, WEEK = 1.5, round(7 * PARTS_PER_DAY / BLOCK)

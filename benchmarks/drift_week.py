@@ -23,7 +23,8 @@ from edge_runtime.contracts.frame import Frame
 from edge_runtime.contracts.retrain import RetrainRequest
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.drift.log import DriftLog
-from edge_runtime.drift.monitor import Monitor, Part
+from edge_runtime.drift.monitor import Monitor
+from edge_runtime.drift.part import Part
 from edge_runtime.drift.statistics import measure
 from edge_runtime.engines.catalogue import open_engine
 from edge_runtime.inspection import Inspector, Judgement, gate

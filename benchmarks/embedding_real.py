@@ -26,7 +26,9 @@ from edge_runtime.contracts.drift import DriftLevel, DriftReference
 from edge_runtime.contracts.embedding import EmbeddingReference
 from edge_runtime.contracts.frame import Frame
 from edge_runtime.drift.embedding_monitor import EmbeddingMonitor
-from edge_runtime.drift.monitor import NOT_INSPECTED, Monitor, Part
+from edge_runtime.drift.monitor import Monitor
+from edge_runtime.drift.part import Part
+from edge_runtime.drift.series import NOT_INSPECTED
 from edge_runtime.drift.statistics import measure
 from edge_runtime.drift.window import BLOCK
 from edge_runtime.inspection import Inspector, gate

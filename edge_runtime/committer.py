@@ -14,7 +14,7 @@ from edge_runtime import policy
 from edge_runtime.contracts.manifest import ModelSpec
 from edge_runtime.delivery.delivery import Delivery
 from edge_runtime.drift.log import DriftLog
-from edge_runtime.drift.monitor import Part
+from edge_runtime.drift.part import Part
 from edge_runtime.errors import StateError
 from edge_runtime.health import HealthLog
 from edge_runtime.identity import Identity

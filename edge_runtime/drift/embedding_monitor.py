@@ -24,8 +24,14 @@ from edge_runtime.contracts.embedding import EmbeddingReference
 from edge_runtime.drift import effects, words
 from edge_runtime.drift.embedding import Embedding, Floats, Place
 from edge_runtime.drift.levels import MEASURE_SIZES, Sizes, Standing, highest, widened
-from edge_runtime.drift.monitor import DAYS_BETWEEN_FALSE_DETECTIONS, Part
-from edge_runtime.drift.sequential import Evidence, Scatter, mean_steps, share_steps
+from edge_runtime.drift.part import Part
+from edge_runtime.drift.sequential import (
+    DAYS_BETWEEN_FALSE_DETECTIONS,
+    Evidence,
+    Scatter,
+    mean_steps,
+    share_steps,
+)
 from edge_runtime.drift.spread import Spread
 from edge_runtime.drift.standings import gravest_first, judge_block
 from edge_runtime.drift.state import State, named, number, portion, take_over

@@ -16,7 +16,8 @@ from edge_runtime.drift import words
 from edge_runtime.drift.embedding_monitor import EmbeddingMonitor
 from edge_runtime.drift.evidence_file import EMBEDDING, EvidenceFile
 from edge_runtime.drift.levels import highest
-from edge_runtime.drift.monitor import Monitor, Part
+from edge_runtime.drift.monitor import Monitor
+from edge_runtime.drift.part import Part
 from edge_runtime.drift.state import named
 from edge_runtime.drift.window import BLOCK
 

@@ -10,7 +10,7 @@ done once per block of parts.
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -28,60 +28,15 @@ from edge_runtime.contracts.performance import Estimated
 from edge_runtime.contracts.verdict import Outcome
 from edge_runtime.drift import effects, words
 from edge_runtime.drift.estimate import Answered, Estimator, doubt
-from edge_runtime.drift.levels import (
-    CERTAINTY_SIZES,
-    MEASURE_SIZES,
-    SCORE_SIZES,
-    SHARE_SIZES,
-    Sizes,
-    Standing,
-    highest,
-    widened,
-)
-from edge_runtime.drift.sequential import Evidence, Scatter, mean_steps, share_steps
+from edge_runtime.drift.levels import Standing, highest
+from edge_runtime.drift.part import Part
+from edge_runtime.drift.sequential import DAYS_BETWEEN_FALSE_DETECTIONS, Evidence
+from edge_runtime.drift.series import Counted, Measured, unit, watched
 from edge_runtime.drift.standings import gravest_first, judge_block
 from edge_runtime.drift.state import State, named, number, portion, take_over
-from edge_runtime.drift.statistics import MEASURES, FrameStatistics
 from edge_runtime.drift.window import BLOCK, BLOCKS, Window
 
 Floats = npt.NDArray[np.float64]
-
-NOT_INSPECTED, REVIEW, SCORE, CLASS = "not_inspected", "review", "defect_score", "class:"
-CERTAINTY = "certainty:"
-"""Names of shares in a reference."""
-DAYS_BETWEEN_FALSE_DETECTIONS = 365.0
-"""All tests of a station together; a false detection becomes an alarm only if it is large as well."""
-_FEWEST_SEEN = BLOCK // 4
-"""A block with fewer frames that could be seen says nothing about measures."""
-_WINSORISED_AT = 5.0
-"""Standard deviations; one wild frame must not move a block's mean far."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """What is known of a part once it is decided."""
-
-    at: datetime
-    """When it was decided; UTC."""
-    statistics: FrameStatistics | None
-    """None where nothing could be seen."""
-    outcome: Outcome
-    label: str | None
-    score: float | None
-    """Defect score, 0..1; None where nothing was inspected."""
-    further: tuple[FrameStatistics, ...] = ()
-    """Of the part's other views: each is measured, the part counts once."""
-    certain: float | None = None
-    """Probability of `label`, 0..1; None where nothing was inspected or nobody noted it."""
-    features: npt.NDArray[np.float32] | None = None
-    """(features,) as the model told them, for `EmbeddingMonitor`; None where it did not."""
-    cameras: tuple[int, ...] = (0,)
-    """Of which camera each view is, in the order of `measured`."""
-
-    @property
-    def measured(self) -> tuple[FrameStatistics, ...]:
-        """Of all views that could be seen."""
-        return (() if self.statistics is None else (self.statistics,)) + self.further
 
 
 class Monitor:
@@ -104,8 +59,8 @@ class Monitor:
         """Watched so far."""
         self._measures = reference.measures
         self._shares = watched(reference)
-        self._measured = _Measured(reference)
-        self._counted = _Counted(self._shares)
+        self._measured = Measured(reference)
+        self._counted = Counted(self._shares)
         count = len(self._measures) + len(self._shares)
         steps = max(1.0, DAYS_BETWEEN_FALSE_DETECTIONS * parts_per_day / BLOCK)
         # Each statistic has two tests, and their rates of false detections add up.
@@ -151,9 +106,7 @@ class Monitor:
     def numbers(self, block: Sequence[Part]) -> tuple[Floats, Floats]:
         """Measures (views seen, measures) and shares (parts, shares) of a block, in the order of the
         reference; of the shares those that are `watched`."""
-        rows = [statistics.row() for part in block for statistics in part.measured]
-        values = np.array(rows).reshape(-1, len(MEASURES))[:, self._measured.columns]
-        return values, self._counted.values(block)
+        return self._measured.values(block), self._counted.values(block)
 
     def moved(self) -> tuple[Moved, ...]:
         """What has moved, the gravest first and then the largest for its size; cameras after the station
@@ -301,110 +254,13 @@ class Monitor:
             since=_known(standing.since),
             reference=share.mean,
             now=now,
-            unit=_unit(share.name),
+            unit=unit(share.name),
             effect=self._effect(index, blocks),
             psi=None,
             wasserstein=None,
             affected=None,
             words=words.of_share(share.name, share.mean, now),
         )
-
-
-def watched(reference: DriftReference) -> tuple[ShareReference, ...]:
-    """The shares that can be watched: all where the reference has the line's mix of classes."""
-    return tuple(s for s in reference.shares if reference.line_mix or s.name == NOT_INSPECTED)
-
-
-class _Measured:
-    """The image statistics: how they are standardised and tested."""
-
-    def __init__(self, reference: DriftReference) -> None:
-        measures = reference.measures
-        self.columns = [MEASURES.index(measure.name) for measure in measures]
-        self._means = np.array([measure.mean for measure in measures])
-        self._deviations = np.array([measure.deviation for measure in measures])
-        known = np.array([measure.effective_images for measure in measures])
-        self.sizes = [widened(MEASURE_SIZES, 1 / math.sqrt(images)) for images in known]
-        self._tolerated = np.array([sizes.tolerated for sizes in self.sizes])
-        self._sought = np.array([sizes.warning for sizes in self.sizes])
-        self.scatter = Scatter(np.maximum(1.0, reference.images / known) / BLOCK)
-
-    def standardised(self, values: Floats) -> Floats:
-        """Values (parts, measures) in standard deviations from the reference's mean, winsorised."""
-        away = (values - self._means) / self._deviations
-        return np.asarray(np.clip(away, -_WINSORISED_AT, _WINSORISED_AT))
-
-    def steps(self, standardised: Floats) -> Floats:
-        """Log e-values (2, measures) of a block; of too few frames none."""
-        if len(standardised) < _FEWEST_SEEN:
-            return np.zeros((2, len(self.sizes)))
-        means = standardised.mean(axis=0)
-        # The views of a part are alike: more of them than parts are no more evidence.
-        variance = self.scatter.variance * max(1.0, BLOCK / len(standardised))
-        steps = mean_steps(means, variance, self._tolerated, self._sought)
-        # After the bet: an e-value may know only what came before its block.
-        self.scatter.add(means)
-        return steps
-
-
-class _Counted:
-    """The shares and the score: how they are counted and tested."""
-
-    def __init__(self, shares: tuple[ShareReference, ...]) -> None:
-        self._columns = {share.name: column for column, share in enumerate(shares)}
-        self._expected = np.array([share.mean for share in shares])
-        self._otherwise = np.array([np.nan if _is_mean(share.name) else 0.0 for share in shares])
-        self.sizes = [
-            widened(
-                _sizes(share.name),
-                1 / math.sqrt(share.effective_images),
-            )
-            for share in shares
-        ]
-        # The fewer that cannot be seen, the better.
-        self._news = np.ones((2, len(shares)))
-        self._news[1, [share.name == NOT_INSPECTED for share in shares]] = 0.0
-        sides = np.array([[1.0], [-1.0]])
-        self._tolerated, self._sought = (
-            effects.shifted_by_h(self._expected, sides * np.array(h))
-            for h in ([s.tolerated for s in self.sizes], [s.warning for s in self.sizes])
-        )
-
-    def values(self, block: Sequence[Part]) -> Floats:
-        """(parts, shares): 1 or 0, the score, or the certainty of the part's own class; else NaN."""
-        columns = self._columns
-        values = np.tile(self._otherwise, (len(block), 1))
-        for row, part in enumerate(block):
-            for name, value in (
-                (part.outcome.value, 1.0),
-                (f"{CLASS}{part.label}", 1.0),
-                (f"{CERTAINTY}{part.label}", part.certain),
-                (SCORE, part.score),
-            ):
-                if value is not None and (column := columns.get(name)) is not None:
-                    values[row, column] = value
-        return values
-
-    def steps(self, values: Floats) -> Floats:
-        """Log e-values (2, shares) of a block."""
-        return self._news * share_steps(values, self._tolerated, self._sought)
-
-
-def _is_mean(name: str) -> bool:
-    """Whether a share is the mean of something that not every part has."""
-    return name == SCORE or name.startswith(CERTAINTY)
-
-
-def _sizes(name: str) -> Sizes:
-    if name.startswith(CERTAINTY):
-        return CERTAINTY_SIZES
-    return SCORE_SIZES if name == SCORE else SHARE_SIZES
-
-
-def _unit(name: str) -> str:
-    if name.startswith(CERTAINTY):
-        return "probability"
-    return "score" if name == SCORE else "share of parts"
 
 
 def _answers(block: Sequence[Part]) -> Iterator[tuple[Outcome, str, float]]:

@@ -18,6 +18,8 @@ from edge_runtime.drift.state import State, take_over
 
 Floats = npt.NDArray[np.float64]
 
+DAYS_BETWEEN_FALSE_DETECTIONS = 365.0
+"""All tests of a monitor together; a false detection becomes an alarm only if it is large as well."""
 FORGETTING = 1 / 64
 """Weight of a new block in the running estimate of how much block means scatter."""
 CLIPPED_AT = 9.0

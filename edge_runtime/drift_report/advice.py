@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from edge_runtime.contracts.drift import DriftLevel, Moved
-from edge_runtime.drift.monitor import CERTAINTY, CLASS, NOT_INSPECTED, REVIEW, SCORE
+from edge_runtime.drift.series import CERTAINTY, CLASS, NOT_INSPECTED, REVIEW, SCORE
 from edge_runtime.drift.statistics import MEASURES
 
 _RISEN: Final = {

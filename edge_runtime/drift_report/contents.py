@@ -11,7 +11,7 @@ from typing import Final
 
 from edge_runtime.contracts.drift import DriftLevel, DriftReference, MeasureReference
 from edge_runtime.contracts.verdict import Outcome
-from edge_runtime.drift.monitor import CLASS
+from edge_runtime.drift.series import CLASS
 from edge_runtime.drift_history.period import MINUTE, Period, floored, merged
 from edge_runtime.drift_history.records import (
     History,

@@ -13,7 +13,7 @@ from edge_runtime.contracts.verdict import Outcome
 from edge_runtime.decoding import Undecodable, decode
 from edge_runtime.drift import words
 from edge_runtime.drift.levels import MEASURE_SIZES
-from edge_runtime.drift.monitor import CERTAINTY, CLASS
+from edge_runtime.drift.series import CERTAINTY, CLASS
 from edge_runtime.drift_history.period import Period
 from edge_runtime.drift_history.records import KeptReport, Picture
 from edge_runtime.drift_report import advice

@@ -17,7 +17,7 @@ from typing import Protocol
 from edge_runtime.contracts.drift import DriftLevel, DriftReport, Moved
 from edge_runtime.contracts.retrain import RuleName
 from edge_runtime.drift.levels import highest
-from edge_runtime.drift.monitor import CLASS, NOT_INSPECTED, REVIEW, SCORE
+from edge_runtime.drift.series import CLASS, NOT_INSPECTED, REVIEW, SCORE
 
 _OF_ANSWERS = (NOT_INSPECTED, REVIEW, SCORE)
 

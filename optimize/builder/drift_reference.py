@@ -19,7 +19,7 @@ from edge_runtime.contracts.manifest import ModelSpec
 from edge_runtime.contracts.performance import AnswerReference
 from edge_runtime.contracts.quality import QualityReference
 from edge_runtime.contracts.verdict import Outcome
-from edge_runtime.drift.monitor import CERTAINTY, CLASS, NOT_INSPECTED, REVIEW, SCORE
+from edge_runtime.drift.series import CERTAINTY, CLASS, NOT_INSPECTED, REVIEW, SCORE
 from edge_runtime.drift.statistics import MEASURES, measure
 from edge_runtime.quality.gate import QualityGate
 from optimize.answers import Answers

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import drift_picture, steps
-from benchmarks.drift_demo import Scale, sentences, tell, week_of
+from benchmarks.drift_demo import LABELLING_DAYS, Scale, sentences, tell, week_of
 from edge_runtime.bundle import open_bundle
 from edge_runtime.retraining.pack import EVIDENCE, open_pack
 from optimize.cli.main import main as optimize
@@ -52,7 +52,9 @@ def test_the_loop_closes_and_a_week_without_events_asks_for_nothing(tmp_path: Pa
     assert set(pack.files) == {"drift.json", "manifest.json", "reference.json"}
     refresh = json.loads((tmp_path / "refresh" / "refresh.json").read_text())
     assert refresh["plan"]["request"] == story["request"]["id"]
-    assert refresh["enlargement"]["added"] == story["labels"] == SMALL.parts_per_day
+    assert (
+        refresh["enlargement"]["added"] == story["labels"] == LABELLING_DAYS * SMALL.parts_per_day
+    )
     assert story["accepted"], [finding for finding in story["findings"] if not finding["met"]]
     assert open_bundle(tmp_path / "bundles" / "weld-seam" / "1.1.0").drift_reference() is not None
     assert story["windows"]["new"]

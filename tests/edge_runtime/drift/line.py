@@ -7,7 +7,8 @@ import numpy as np
 
 from edge_runtime.contracts.drift import DriftReference
 from edge_runtime.contracts.verdict import Outcome
-from edge_runtime.drift.monitor import CERTAINTY, CLASS, NOT_INSPECTED, REVIEW, SCORE, Part
+from edge_runtime.drift.part import Part
+from edge_runtime.drift.series import CERTAINTY, CLASS, NOT_INSPECTED, REVIEW, SCORE
 from edge_runtime.drift.statistics import MEASURES, FrameStatistics
 from optimize.builder.drift_reference import reference
 

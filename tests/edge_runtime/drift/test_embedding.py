@@ -24,7 +24,8 @@ from edge_runtime.drift.embedding_monitor import (
 )
 from edge_runtime.drift.evidence_file import EMBEDDING, EvidenceFile
 from edge_runtime.drift.log import DriftLog
-from edge_runtime.drift.monitor import Monitor, Part
+from edge_runtime.drift.monitor import Monitor
+from edge_runtime.drift.part import Part
 from edge_runtime.drift.state import named
 from edge_runtime.drift.window import BLOCK
 from optimize.builder.embedding_reference import reference

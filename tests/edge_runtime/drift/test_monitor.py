@@ -8,7 +8,9 @@ from datetime import timedelta
 import pytest
 
 from edge_runtime.contracts.drift import DriftLevel
-from edge_runtime.drift.monitor import Monitor, Part, watched
+from edge_runtime.drift.monitor import Monitor
+from edge_runtime.drift.part import Part
+from edge_runtime.drift.series import watched
 from edge_runtime.drift.window import BLOCK
 from tests.edge_runtime.drift.line import MEANS, START, make_reference, parts
 

@@ -15,7 +15,8 @@ from edge_runtime.contracts.performance import Estimated, Figure
 from edge_runtime.contracts.station_id import StationId
 from edge_runtime.contracts.verdict import Timings, Verdict
 from edge_runtime.drift.log import DriftLog
-from edge_runtime.drift.monitor import Monitor, Part
+from edge_runtime.drift.monitor import Monitor
+from edge_runtime.drift.part import Part
 from edge_runtime.drift_history.period import Tally
 from edge_runtime.drift_history.records import Picture, Role
 from edge_runtime.drift_history.store import HistoryStore

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from edge_runtime.drift.log import DriftLog
-from edge_runtime.drift.monitor import Part
+from edge_runtime.drift.part import Part
 from edge_runtime.drift_history.recorder import HistoryRecorder, Watched
 from edge_runtime.drift_history.records import Role
 from edge_runtime.drift_history.store import NAME, read_history

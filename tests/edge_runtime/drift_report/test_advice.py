@@ -3,7 +3,7 @@
 import pytest
 
 from edge_runtime.contracts.drift import DriftLevel, Moved
-from edge_runtime.drift.monitor import CERTAINTY
+from edge_runtime.drift.series import CERTAINTY
 from edge_runtime.drift_report.advice import cause, what_to_do
 from tests.edge_runtime.drift.line import START
 from tests.edge_runtime.drift_history.course import reference

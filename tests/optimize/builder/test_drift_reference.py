@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edge_runtime.bundle import open_bundle
-from edge_runtime.drift.monitor import CLASS, NOT_INSPECTED, SCORE
+from edge_runtime.drift.series import CLASS, NOT_INSPECTED, SCORE
 from edge_runtime.drift.statistics import MEASURES, measure
 from optimize.builder.drift_reference import (
     USUAL_NOT_INSPECTED,
