@@ -30,7 +30,7 @@ def figures() -> str:
         f"`{found['command']}`, {options['rounds']} turns each of {options['frames']} frames at 25 a "
         f"second, from the third second on; {found['cores']} cores at a load of "
         f"{found['load_before']:.1f} ([{NAME}.json](results/{NAME}.json)). The server writes into each "
-        "picture when it was taken, so an age counts encoding, loopback, FFmpeg and decoding. 16 threads "
-        "are what OpenCV takes by itself where there are 16 cores."
+        "picture when it was taken, so an age counts encoding, loopback, FFmpeg and decoding. 16 "
+        "threads are what OpenCV takes by itself where there are 16 cores."
     )
     return "\n".join([*rows, "", words])
