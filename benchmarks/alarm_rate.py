@@ -3,6 +3,7 @@ alarms on streams without drift.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,7 @@ def episodes(hits: Sequence[int]) -> int:
 
 
 def tuned(
-    name: str, grid: npt.NDArray[np.float64], counts: Callable[[float], float]
+    name: str, grid: npt.NDArray[np.floating[Any]], counts: Callable[[float], float]
 ) -> dict[str, object]:
     """The most sensitive threshold with at most one false alarm in 30 days."""
     rate = float("nan")

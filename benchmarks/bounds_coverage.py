@@ -6,6 +6,8 @@ The truth is drawn, so each bound can be judged: images counted as independent, 
 (Korn and Graubard 1998), and groups taken to be wholly alike, which is what `optimize.bounds` does.
 """
 
+from typing import Any
+
 import numpy as np
 from scipy import special
 
@@ -14,7 +16,7 @@ from optimize.bounds import upper
 
 CONFIDENCE = 0.95
 SAMPLES = 2000
-SETTINGS = [
+SETTINGS: list[dict[str, Any]] = [
     {"share": share, "groups": groups, "largest_group": largest, "correlation": correlation}
     for share in (0.01, 0.03, 0.15)
     for groups, largest in ((60, 9), (150, 9), (400, 3))

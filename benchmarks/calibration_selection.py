@@ -116,7 +116,7 @@ class Exam:
         """Changed verdicts and signal to noise of a model beside the float one."""
         logits = self._answer(candidate)
         before, after = (gates.decisions(rows, self._spec) for rows in (self._float, logits))
-        flips = gates.find_flips(self._paths, self._labels, before, after)
+        flips = gates.find_flips(self._paths, self._labels, before, after, self._spec)
         return {"flips": len(flips), "sqnr_db": round(gates.sqnr_db(self._float, logits), 2)}
 
     def _answer(self, proto: onnx.ModelProto) -> npt.NDArray[np.float32]:

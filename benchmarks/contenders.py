@@ -108,7 +108,7 @@ def _eager(model: ModelSpec, threads: int) -> Network:
         with torch.inference_mode():
             # A view: frames are channels-last as they come.
             pixels = torch.from_numpy(frames).permute(0, 3, 1, 2)
-            return network(pixels.float().sub_(zero).mul_(scale)).numpy()
+            return np.asarray(network(pixels.float().sub_(zero).mul_(scale)).numpy())
 
     return infer
 

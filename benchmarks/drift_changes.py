@@ -1,6 +1,7 @@
 """What can happen to a line's pictures, done to the pixels that the gate admits."""
 
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -57,8 +58,8 @@ def exposure(gain: float) -> Change:
     return lambda _rng, pixels: _clipped(pixels * gain)
 
 
-def _clipped(values: npt.NDArray[np.float64]) -> Pixels:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+def _clipped(values: npt.NDArray[np.floating[Any]]) -> Pixels:
+    return np.asarray(np.clip(np.rint(values), 0, 255), np.uint8)
 
 
 def hair(rng: np.random.Generator, pixels: Pixels) -> Pixels:

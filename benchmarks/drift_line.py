@@ -7,7 +7,7 @@ replacement: the four parts of a module are alike and stay together.
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -71,7 +71,7 @@ def telling_engine() -> InferenceEngine:
 
 
 def record(
-    seed: int, days: Sequence[float], modules: int, change: Change | None = None
+    seed: int, days: Iterable[float], modules: int, change: Change | None = None
 ) -> list[Pool]:
     """A pool for each day of the line's time; `change` is done to what the gate admits."""
     model = open_bundle("demo").manifest.model
@@ -99,7 +99,7 @@ def record(
             ]
             parts = tuple(part_of(each, model) for each in judged)
             bad = [line.fate(index).true_label != "no_defect" for index in indices]
-            defective = np.array(bad).reshape(-1, CROPS_PER_MODULE).any(axis=1)
+            defective = np.asarray(np.array(bad).reshape(-1, CROPS_PER_MODULE).any(axis=1))
             pools.append(Pool(parts=parts, defective=defective))
     return pools
 

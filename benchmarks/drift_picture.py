@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator, PercentFormatter
 
 from benchmarks.drift_week import DAYS, Week
+from edge_runtime.decoding import decode
 from optimize.limits import MAX_FALSE_POSITIVES, MIN_RECALL
 
 _OLD, _NEW, _INK, _SOFT, _PALE = "#d55e00", "#0072b2", "#1d2330", "#5a6376", "#eef1f5"
@@ -123,8 +123,7 @@ def _pictures(axes: Axes, week: Week) -> None:
 def _seen(week: Week, index: int, day: float) -> np.ndarray:
     """A part as the line would show it on some day."""
     encoded = week.at_wear(index, day).encoded
-    bgr = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
-    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
+    return decode(encoded)
 
 
 def _events(axes: Axes, story: dict[str, Any]) -> None:

@@ -51,6 +51,8 @@ ADWIN_GRID = 10.0 ** -np.arange(2, 41, 2)
 
 
 Block = tuple[Floats, Floats]
+Altering = Callable[[Block, int], Block]
+"""What becomes of a block so many blocks after a change began."""
 Detector = Callable[[Sequence[Block]], int | None]
 """Blocks in, the first block at which it alarms out; None where it never does."""
 
@@ -98,9 +100,10 @@ def adwin(delta: float, blocks: Sequence[Block]) -> list[int]:
     return found
 
 
-def slow(reference: DriftReference, measure: str, sign: float) -> Callable[[Block, int], Block]:
+def slow(reference: DriftReference, measure: str, sign: float) -> Altering:
     """What becomes of a block so many blocks after the change began, as a mean moves over a week."""
-    column = [entry.name for entry in reference.measures].index(measure)
+    names: list[str] = [entry.name for entry in reference.measures]
+    column = names.index(measure)
     size = sign * SLOW_DEVIATIONS * reference.measures[column].deviation
 
     def change(block: Block, number: int) -> Block:
@@ -112,10 +115,14 @@ def slow(reference: DriftReference, measure: str, sign: float) -> Callable[[Bloc
     return change
 
 
-def scattered(reference: DriftReference) -> Callable[[Block, int], Block]:
+def scattered(reference: DriftReference) -> Altering:
     """The same for measures that scatter more."""
     means = np.array([measure.mean for measure in reference.measures])
     return lambda block, _number: (means + SCATTER * (block[0] - means), block[1])
+
+
+def _as_it_is(block: Block, _number: int) -> Block:
+    return block
 
 
 def quiet_streams(
@@ -187,7 +194,7 @@ def main() -> None:
     days = np.arange(0, REFERENCE_DAYS, 3)
     plain = Drawn(together(record(808, days, arguments.modules)), monitor)
     rows: dict[str, object] = {}
-    on_measures = {
+    on_measures: dict[str, Altering] = {
         "brightness -1.5 deviations in a week": slow(reference, "brightness", -1),
         "colour +1.5 deviations in a week": slow(reference, "colour", 1),
         "scatter x1.5": scattered(reference),
@@ -195,7 +202,7 @@ def main() -> None:
     unchanged = [(name, None) for name in ("nothing (control)", "defect rate x2", *on_measures)]
     for name, change in [*unchanged, *CHANGES.items()]:
         changed = plain
-        altered = on_measures.get(name, lambda block, _number: block)
+        altered = on_measures.get(name, _as_it_is)
         most = WEEK if name.endswith("in a week") else MOST
         if change is not None:
             changed = Drawn(together(record(808, days, arguments.modules, change)), monitor)

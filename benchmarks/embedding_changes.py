@@ -13,7 +13,7 @@ from edge_runtime.contracts.frame import Pixels
 
 def clipped(values: np.ndarray) -> Pixels:
     """As grey levels."""
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(values), 0, 255), np.uint8)
 
 
 def fibres(share: float) -> Change:

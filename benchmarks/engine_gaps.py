@@ -33,6 +33,7 @@ from edge_runtime.assembly.station import open_station
 from edge_runtime.cli.__main__ import ONE_THREAD
 from edge_runtime.config import load_config
 from edge_runtime.engines.base import Inference, InferenceEngine
+from edge_runtime.engines.catalogue import open_engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +88,9 @@ class _Timed:
 @contextmanager
 def _timed_engines(batch: int) -> Iterator[list[_Timed]]:
     opened: list[_Timed] = []
-    original = engine_room.open_engine
 
     def open_timed(*words: Any) -> _Timed:
-        opened.append(_Timed(original(*words), batch))
+        opened.append(_Timed(open_engine(*words), batch))
         return opened[-1]
 
     with mock.patch.object(engine_room, "open_engine", open_timed):

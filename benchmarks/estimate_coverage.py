@@ -166,7 +166,7 @@ def _with_hair(
 
 
 def _answered(engine: InferenceEngine, pixels: Sequence[Pixels]) -> npt.NDArray[np.float32]:
-    return engine.infer(np.stack(pixels))
+    return engine.infer(np.stack(pixels)).logits
 
 
 def worse(scenes: Mapping[str, Scene], noise: float) -> dict[str, Scene]:

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -99,7 +100,8 @@ def prepare(
     stack: ExitStack, folder: Path
 ) -> tuple[dict[str, Network], dict[tuple[str, int], Callable[[], object]]]:
     """Layers of every network, and what runs it at each batch."""
-    networks, runs = {}, {}
+    networks: dict[str, Network] = {}
+    runs: dict[tuple[str, int], Callable[[], object]] = {}
     rng = np.random.default_rng(1)
     for model in _MODELS:
         proto, spec = random_network(model, SIDE)
@@ -111,7 +113,7 @@ def prepare(
         engine = stack.enter_context(closing(open_engine("onnxruntime", path, spec, 1)))
         for batch in _BATCHES:
             frames = rng.integers(0, 256, (batch, SIDE, SIDE, 3), np.uint8)
-            runs[model, batch] = lambda engine=engine, frames=frames: engine.infer(frames)
+            runs[model, batch] = partial(engine.infer, frames)
     return networks, runs
 
 

@@ -22,8 +22,8 @@ from tqdm import tqdm
 
 from benchmarks.setting import setting, write_result
 from edge_runtime.contracts.manifest import InputSpec
-from optimize.dataset import Dataset
-from optimize.manifest import Sample
+from optimize.data.dataset import Dataset
+from optimize.data.manifest import Sample
 from train.cli import fit
 from train.data.augment import Augmentation
 from train.data.split import Split

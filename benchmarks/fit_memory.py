@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,7 @@ def resident_mb() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-CASES = {"fit": fit, "rows": rows}
+CASES: Mapping[str, Callable[..., object]] = {"fit": fit, "rows": rows}
 
 
 def in_own_process(case: str, *words: object) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def in_own_process(case: str, *words: object) -> dict[str, Any]:
 def grown(cases: Iterable[dict[str, Any]]) -> float:
     """Growth of the second case over the first, MB."""
     few, many = (case["growth_mb"] for case in cases)
-    return round(many - few, 1)
+    return float(round(many - few, 1))
 
 
 def main() -> None:

@@ -68,7 +68,7 @@ class Files(Dataset[tuple[Tensor, int]]):
 
     def __getitem__(self, place: int) -> tuple[Tensor, int]:
         index = place % len(self._files)
-        image = cv2.imread(self._files[index], cv2.IMREAD_COLOR_RGB)
+        image = np.asarray(cv2.imread(self._files[index], cv2.IMREAD_COLOR_RGB), np.uint8)
         image = self._augmentation.apply(image, np.random.default_rng(place))
         pixels = torch.from_numpy(image).permute(2, 0, 1).float().sub_(128).mul_(1 / 127.5)
         return pixels, self._classes[index]
@@ -79,7 +79,8 @@ class Plain:
 
     def __init__(self, model: str, classes: int, recipe: Recipe, machine: Machine) -> None:
         network = timm.create_model(model, num_classes=classes)
-        self._network = network.to(machine.device, memory_format=torch.channels_last).train()
+        network = network.to(device=machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network = network.train()
         self._average = ModelEmaV3(self._network, decay=recipe.model_ema_decay)
         self._optimizer = torch.optim.AdamW(
             self._network.parameters(), lr=1e-6, weight_decay=recipe.weight_decay
@@ -97,7 +98,7 @@ class Plain:
                 logits.float(), classes.to(device), label_smoothing=self._smoothing
             )
             self._optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             self._optimizer.step()
             self._average.update(self._network)
         loss.item()

@@ -43,7 +43,7 @@ def scaled(pixels: Pixels, factor: float) -> Pixels:
 
 
 def lit(pixels: Pixels, gain: float, offset: float = 0) -> Pixels:
-    return np.clip(pixels * gain + offset, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(pixels * gain + offset, 0, 255), np.uint8)
 
 
 WAYS: Mapping[str, tuple[Callable[[Pixels], Pixels], int]] = {

@@ -106,7 +106,8 @@ def daemon(
         with closing(open_subscriber(broker, f"{TOPICS}/#")) as mes:
             began, used = time.perf_counter(), _children_s()
             with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-                online, times, peak = None, [], 0
+                online, peak = None, 0
+                times: list[float] = []
                 while len(times) < count:
                     message = mes.receive(20.0)
                     now = time.perf_counter()

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
 
 from benchmarks.picture_stream import picture_stream
 from benchmarks.running_stations import (
@@ -149,7 +150,7 @@ def _announced(broker: str, line: str, rate: float, count: int) -> Iterator[dict
     address = parse_address(broker)
     if not isinstance(address, MqttAddress):
         raise SystemExit(f"{broker} is no broker that could be measured")
-    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+    client = mqtt.Client(CallbackAPIVersion.VERSION2)
     client.connect(address.host, address.port)
     client.loop_start()
     sent: dict[str, float] = {}

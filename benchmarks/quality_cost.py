@@ -59,7 +59,9 @@ def sizes(model: Model, count: int) -> dict[str, object]:
     lowest = [np.quantile([_crispness(frame) for frame in of], 0.01) for of in (frames, fitted)]
     rows = []
     for sigma in _SIGMAS:
-        blurred = [cv2.GaussianBlur(f, (0, 0), sigma) if sigma else f for f in frames]
+        blurred = [
+            np.asarray(cv2.GaussianBlur(f, (0, 0), sigma), np.uint8) if sigma else f for f in frames
+        ]
         small = [fit(frame, spec) for frame in blurred]
         outcomes = model.outcomes(small)
         ok, wrong = (

@@ -32,7 +32,7 @@ def with_noise(damage: Damage) -> Damage:
         after = damage(rng, pixels)
         changed = (after != pixels).any(axis=2, keepdims=True)
         noise = rng.normal(0, GEN3.noise * GEN3.contrast, pixels.shape) * changed
-        return np.clip(after + noise, 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(after + noise, 0, 255), np.uint8)
 
     return noisy
 

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import onnx
@@ -20,6 +19,7 @@ from tqdm import tqdm
 from benchmarks.setting import setting, write_result
 from edge_runtime.contracts.frame import Pixels
 from edge_runtime.contracts.manifest import MODEL_SPEC_KEY, ModelSpec
+from edge_runtime.decoding import decode
 from edge_runtime.engines.catalogue import open_engine
 from optimize import gates, quantize
 from optimize.bounds import upper
@@ -36,11 +36,6 @@ IMAGES = 600
 SEED = 77
 CONFIDENCE = 0.95
 _BATCH = 8
-
-
-def decode(data: bytes) -> Pixels:
-    encoded = np.frombuffer(data, np.uint8)
-    return cv2.cvtColor(cv2.imdecode(encoded, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
 
 def answer(
@@ -90,7 +85,7 @@ if __name__ == "__main__":
     for precision, method, file, run in tqdm(files(float_model, calibration), "files", 16):
         logits = answer(run, spec, pixels)
         after = gates.decisions(logits, spec)
-        flips = len(gates.find_flips(labels, labels, before, after))
+        flips = len(gates.find_flips(labels, labels, before, after, spec))
         rows.append(
             {
                 "file": precision,

@@ -147,7 +147,7 @@ def ratio(over: Sequence[float], under: Sequence[float]) -> Ratio:
 
 def _at_most_heads(most: int, tosses: int) -> float:
     """Probability of at most so many heads in fair tosses."""
-    return sum(math.comb(tosses, heads) for heads in range(most + 1)) / 2**tosses
+    return float(sum(math.comb(tosses, heads) for heads in range(most + 1)) / 2**tosses)
 
 
 def _serve(pipe: Connection, side: Side, threads: int) -> None:
