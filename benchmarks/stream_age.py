@@ -36,7 +36,7 @@ def opencv(address: str, threads: int | None = None) -> Iterator[Reader]:
 
     def read() -> tuple[float, float]:
         _, image = capture.read()
-        return stamp(image)[1], time.monotonic()
+        return stamp(np.asarray(image, dtype=np.uint8))[1], time.monotonic()
 
     try:
         yield read
@@ -52,7 +52,7 @@ def station(address: str) -> Iterator[Reader]:
         def read() -> tuple[float, float]:
             while (frame := camera.read(1.0)) is None:
                 pass
-            return stamp(np.asarray(frame.image))[1], frame.arrived
+            return stamp(np.asarray(frame.image, dtype=np.uint8))[1], frame.arrived
 
         yield read
 
