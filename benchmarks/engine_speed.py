@@ -76,7 +76,7 @@ def changed_verdicts(
 
     def verdicts(name: str) -> list[tuple[str, str | None]]:
         shares = policy.probabilities(opened[name].answer(images), model.decision.temperature)
-        decisions = [policy.decide(row, model) for row in shares]
+        decisions = policy.decide(shares, model)
         return [(decision.outcome, decision.label) for decision in decisions]
 
     before = verdicts(ORT_FLOAT)

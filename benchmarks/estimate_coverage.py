@@ -179,7 +179,7 @@ def worse(scenes: Mapping[str, Scene], noise: float) -> dict[str, Scene]:
 def answers(scene: Scene, spec: ModelSpec) -> Answers:
     """By the runtime's own policy."""
     rows = policy.probabilities(scene.logits, spec.decision.temperature)
-    decided = [policy.decide(row, spec) for row in rows]
+    decided = policy.decide(rows, spec)
     return Answers(
         outcome=np.array([each.outcome for each in decided], object),
         label=np.array([each.label for each in decided]),

@@ -79,7 +79,7 @@ class Model:
         for start in range(0, len(frames), _BATCH):
             logits = self._engine.infer(np.stack(frames[start : start + _BATCH])).logits
             rows = policy.probabilities(logits, self._spec.decision.temperature)
-            decided += [policy.decide(row, self._spec).outcome for row in rows]
+            decided += [each.outcome for each in policy.decide(rows, self._spec)]
         return decided
 
 

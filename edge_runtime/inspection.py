@@ -223,9 +223,7 @@ class Inspector:
         ]
 
     def _infer(self, visible: Sequence[Pixels]) -> list[_Judged]:
-        if len(visible) > len(self._batch):
-            self._batch = np.empty((len(visible), *self._batch.shape[1:]), np.uint8)
-        batch = np.stack(visible, out=self._batch[: len(visible)])
+        batch = self._stacked(visible)
         self._busy_since = time.monotonic()
         try:
             answer = self._engine.infer(batch)
@@ -233,7 +231,21 @@ class Inspector:
             self._busy_since = None
         rows = policy.probabilities(answer.logits, self._model.decision.temperature)
         features = [None] * len(rows) if answer.features is None else answer.features
-        return [(policy.decide(row, self._model), f) for row, f in zip(rows, features, strict=True)]
+        return list(zip(policy.decide(rows, self._model), features, strict=True))
+
+    def _stacked(self, visible: Sequence[Pixels]) -> Pixels:
+        """(N, height, width, 3), in memory that is kept.
+
+        Copied as bytes: numpy lets other threads have the interpreter during each frame's copy, and the
+        engine would wait until they give it back, for longer than all copies take.
+        """
+        if len(visible) > len(self._batch):
+            self._batch = np.empty((len(visible), *self._batch.shape[1:]), np.uint8)
+        flat = self._batch.data.cast("B")
+        size = len(flat) // len(self._batch)
+        for place, pixels in enumerate(visible):
+            flat[place * size : (place + 1) * size] = np.ascontiguousarray(pixels).data.cast("B")
+        return self._batch[: len(visible)]
 
 
 def milliseconds(seconds: float) -> float:

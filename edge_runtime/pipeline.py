@@ -230,10 +230,10 @@ class Pipeline:
             )
             self._health.engine_answered()
             self._health.set_problem("engine", self._inspector.problem)
+            # Who records is told in `_next_batch`, once there is one: both share an interpreter.
             with self._lock:
                 now = Moment.now()
                 self._parts.judged(batch, judgements, now.monotonic - began, now)
-                self._tell_news()
 
     def _next_batch(self) -> Sequence[View]:
         """What the engine is to see next, once it is time; empty when nothing will come any more."""
@@ -248,9 +248,11 @@ class Pipeline:
                     if batch:
                         return batch
                 elif wait_s is None and not self._reading:
-                    return ()
+                    break
                 else:
+                    self._tell_news()
                     self._work.wait(wait_s)
+            self._tell_news()
             return ()
 
     def _record(self) -> None:

@@ -52,15 +52,23 @@ def defect_score(scores: Mapping[str, float], model: ModelSpec) -> float:
     return min(1.0, max(0.0, 1 - sum(scores[label] for label in model.decision.ok_labels)))
 
 
-def decide(probabilities: npt.NDArray[np.float32], model: ModelSpec) -> Decision:
-    """Decide about one part from its probabilities (classes,) float32.
+def decide(probabilities: npt.NDArray[np.float32], model: ModelSpec) -> tuple[Decision, ...]:
+    """Decide about each part of a batch from its probabilities (N, classes) float32, in order.
 
     Raises ValueError when one is not finite: NaN is neither above a threshold nor below it.
     """
     if not np.isfinite(probabilities).all():
         raise ValueError("the probabilities are not finite")
+    scores = defect_scores(probabilities, model)
+    # As Python's own numbers, which a batch of some rows is decided by in half the time.
+    return tuple(
+        _decide(row, score, model)
+        for row, score in zip(probabilities.tolist(), scores.tolist(), strict=True)
+    )
+
+
+def _decide(probabilities: Sequence[float], score: float, model: ModelSpec) -> Decision:
     rule = model.decision
-    score = float(defect_scores(probabilities[None], model)[0])
     if score >= rule.thresholds.defect_from:
         outcome, reason = Outcome.DEFECT, None
     elif score >= rule.thresholds.review_from:
@@ -77,14 +85,11 @@ def decide(probabilities: npt.NDArray[np.float32], model: ModelSpec) -> Decision
         if (label in rule.ok_labels) == (outcome is Outcome.OK)
     ]
     # A model that knows good classes only still answers with one when its score asks for review.
-    candidates = eligible or range(len(model.labels))
-    likeliest = max(candidates, key=lambda index: float(probabilities[index]))
+    likeliest = max(eligible or range(len(model.labels)), key=probabilities.__getitem__)
     return Decision(
         outcome=outcome,
         label=model.labels[likeliest],
-        scores={
-            label: float(value) for label, value in zip(model.labels, probabilities, strict=True)
-        },
+        scores=dict(zip(model.labels, probabilities, strict=True)),
         reason=reason,
     )
 

@@ -167,7 +167,7 @@ class Judgement(Contract):
 def decisions(logits: npt.NDArray[np.float32], spec: ModelSpec) -> tuple[Decision, ...]:
     """The decision about each row of logits (N, classes) float32."""
     rows = policy.probabilities(logits, spec.decision.temperature)
-    return tuple(policy.decide(row, spec) for row in rows)
+    return policy.decide(rows, spec)
 
 
 def find_flips(

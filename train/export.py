@@ -144,10 +144,7 @@ def compare(
         engine.close()
     difference = float(np.abs(answers - expected).max())
     ours, theirs = (
-        [
-            policy.decide(row, model)
-            for row in policy.probabilities(rows, model.decision.temperature)
-        ]
+        policy.decide(policy.probabilities(rows, model.decision.temperature), model)
         for rows in (answers, expected)
     )
     flips = sum(

@@ -88,7 +88,7 @@ class Explainer:
         model = self._bundle.manifest.model
         answer, pictures = self._opened().infer_picture(np.stack(frames))
         rows = policy.probabilities(answer.logits, model.decision.temperature)
-        decisions = [policy.decide(row, model) for row in rows]
+        decisions = policy.decide(rows, model)
         wanted = [None] * len(rows) if labels is None else labels
         asked = [
             label or decision.label or model.labels[0]

@@ -34,7 +34,7 @@ def answer_reference(
     `groups` names what each image belongs to, the empty string what stands alone.
     """
     rows = policy.probabilities(logits, spec.decision.temperature)
-    decisions = [policy.decide(row, spec) for row in rows]
+    decisions = policy.decide(rows, spec)
     answers = [(decision.outcome, decision.label) for decision in decisions]
     certain = np.array([decision.scores[str(decision.label)] for decision in decisions])
     true = np.array([spec.labels.index(truth) for truth in truths])

@@ -140,7 +140,7 @@ def shares(
     Those that are not `inspected` (images,) have no class and no score.
     """
     rows = policy.probabilities(logits, spec.decision.temperature)
-    decisions = [policy.decide(row, spec) for row in rows]
+    decisions = policy.decide(rows, spec)
     reviewed = np.array([decision.outcome is Outcome.REVIEW for decision in decisions])
     values: dict[str, Floats] = {
         NOT_INSPECTED: np.concatenate((~inspected, np.ones(faults, bool))).astype(np.float64),

@@ -76,7 +76,7 @@ def write_embedding(
                 return None  # which was said when the model was read
             features.append(answer.features)
             rows = policy.probabilities(answer.logits, spec.decision.temperature)
-            decided += [policy.decide(row, spec).label or "" for row in rows]
+            decided += [each.label or "" for each in policy.decide(rows, spec)]
             groups += [image.group for image in batch]
     made = (
         reference(

@@ -35,7 +35,7 @@ SIX = spec(("good", "a", "b"), ("good",), 0.3, 0.5)
 def test_the_defect_score_decides_and_the_likeliest_class_of_that_kind_is_named(
     row: tuple[float, ...], outcome: Outcome, label: str
 ) -> None:
-    decision = policy.decide(np.array(row, np.float32), SIX)
+    (decision,) = policy.decide(np.array([row], np.float32), SIX)
     assert (decision.outcome, decision.label) == (outcome, label)
     assert decision.scores == pytest.approx(dict(zip(SIX.labels, row, strict=True)))
     assert (decision.reason is None) == (outcome is not Outcome.REVIEW)
@@ -43,13 +43,14 @@ def test_the_defect_score_decides_and_the_likeliest_class_of_that_kind_is_named(
 
 def test_several_good_classes_add_up() -> None:
     model = spec(("new", "worn", "broken"), ("new", "worn"), 0.3, 0.5)
-    decision = policy.decide(np.array([0.4, 0.45, 0.15], np.float32), model)
+    (decision,) = policy.decide(np.array([[0.4, 0.45, 0.15]], np.float32), model)
     assert (decision.outcome, decision.label) == (Outcome.OK, "worn")
 
 
 def test_without_a_good_class_every_part_is_a_defect() -> None:
     model = spec(("scratch", "pit"), (), 0.0, 0.0)
-    assert policy.decide(np.array([0.3, 0.7], np.float32), model).label == "pit"
+    (decision,) = policy.decide(np.array([[0.3, 0.7]], np.float32), model)
+    assert decision.label == "pit"
 
 
 @given(
@@ -77,7 +78,7 @@ def test_a_verdict_never_gets_milder_as_the_score_rises(
     labels = tuple(f"c{index}" for index in range(len(row)))
     model = spec(labels, labels[:1], min(limits), max(limits))
     shares = np.array(row, np.float32) / np.float32(sum(row))
-    decision = policy.decide(shares, model)
+    (decision,) = policy.decide(shares[None], model)
     score = float(policy.defect_scores(shares[None], model)[0])
     expected = (
         Outcome.DEFECT

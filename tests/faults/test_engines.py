@@ -176,9 +176,9 @@ def test_nan_that_passed_the_engines_check_is_still_not_called_good(
 def test_control_nan_would_be_called_good_if_nobody_looked(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = np.full((1, 3), np.nan, np.float32)
     with pytest.raises(ValueError, match="not finite"):
-        policy.decide(rows[0], SPEC)
+        policy.decide(rows, SPEC)
     monkeypatch.setattr(np, "isfinite", lambda values: np.ones(np.shape(values), bool))
-    assert policy.decide(rows[0], SPEC).outcome is Outcome.OK
+    assert policy.decide(rows, SPEC)[0].outcome is Outcome.OK
 
 
 # --- the engine by itself ---------------------------------------------------------------------------

@@ -69,7 +69,7 @@ def test_the_file_answers_as_the_network_image_by_image(
     np.testing.assert_allclose(answered, trained, atol=export.TOLERANCE)
     np.testing.assert_allclose(together, trained, atol=export.TOLERANCE)
     verdicts = [
-        [policy.decide(row, spec).outcome for row in policy.probabilities(rows, 1.0)]
+        [each.outcome for each in policy.decide(policy.probabilities(rows, 1.0), spec)]
         for rows in (answered, trained)
     ]
     assert verdicts[0] == verdicts[1]

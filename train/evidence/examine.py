@@ -65,7 +65,7 @@ class Examined:
     @cached_property
     def decisions(self) -> tuple[Decision, ...]:
         """What the rule makes of each."""
-        return tuple(policy.decide(row, self.model) for row in self.shares)
+        return policy.decide(self.shares, self.model)
 
     def only(self, images: npt.NDArray[np.int64]) -> "Examined":
         """The same for some of the images, by position."""

@@ -48,7 +48,7 @@ def measure(
 ) -> Metrics:
     """Decide about each row of logits (N >= 1, classes) and count against the true classes (N,)."""
     probabilities = policy.probabilities(logits, model.decision.temperature)
-    decisions = [policy.decide(row, model) for row in probabilities]
+    decisions = policy.decide(probabilities, model)
     outcomes = np.array([decision.outcome for decision in decisions])
     positions = {label: position for position, label in enumerate(model.labels)}
     answers = np.array([positions[decision.label or ""] for decision in decisions])

@@ -51,7 +51,7 @@ def figures(
 ) -> tuple[Figure, ...]:
     """All figures of answers (N >= 1, classes) against the truth (N,), at the model's own rule."""
     shares = policy.probabilities(logits, model.decision.temperature)
-    decisions = [policy.decide(row, model) for row in shares]
+    decisions = policy.decide(shares, model)
     outcomes = np.array([decision.outcome for decision in decisions])
     positions = {label: position for position, label in enumerate(model.labels)}
     answers = np.array([positions[decision.label or ""] for decision in decisions])

@@ -83,18 +83,24 @@ def show(
             path=samples[position].path,
             truth=samples[position].label,
             answer=model.labels[answer],
-            outcome=policy.decide(row, model).outcome,
+            outcome=decision.outcome,
             probability=float(row[answer]),
             frame=frame,
             heat=overlay(frame, heat),
         )
-        for position, answer, row, frame, heat in zip(
-            positions, answers.tolist(), shares, frames, maps, strict=True
+        for position, answer, row, decision, frame, heat in zip(
+            positions,
+            answers.tolist(),
+            shares,
+            policy.decide(shares, model),
+            frames,
+            maps,
+            strict=True,
         )
     ]
 
 
 def _answers(shares: npt.NDArray[np.float32], model: ModelSpec) -> npt.NDArray[np.int64]:
     """The class that the verdict on each part names."""
-    named = [policy.decide(row, model).label for row in shares]
+    named = [each.label for each in policy.decide(shares, model)]
     return np.array([model.labels.index(label or "") for label in named], np.int64)

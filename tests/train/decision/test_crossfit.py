@@ -47,7 +47,7 @@ def test_answers_are_the_policys_at_the_limit_that_the_other_half_chose(
         )
         model = ModelSpec(labels=LABELS, input=InputSpec(), decision=rule, provenance={})
         shares = policy.probabilities(logits[inside], rule.temperature)
-        expected = [LABELS.index(policy.decide(row, model).label or "") for row in shares]
+        expected = [LABELS.index(each.label or "") for each in policy.decide(shares, model)]
         assert answers.at_limit[inside].tolist() == expected
 
 
@@ -94,4 +94,4 @@ def test_scores_of_one_leave_no_threshold_within_the_limit_and_are_flagged() -> 
     assert (answers.at_rule == 0).all()
     rule = DecisionRule(ok_labels=("good",), thresholds=Thresholds(review_from=1, defect_from=1))
     model = ModelSpec(labels=LABELS, input=InputSpec(), decision=rule, provenance={})
-    assert policy.decide(policy.probabilities(logits, 1.0)[0], model).label == "crack"
+    assert policy.decide(policy.probabilities(logits, 1.0), model)[0].label == "crack"
