@@ -73,7 +73,7 @@ class Sizes:
     """How much is measured: the whole, or as little as a test of the benchmark itself needs."""
 
     def __init__(self, *, short: bool) -> None:
-        self.rounds = 1 if short else 3
+        self.rounds = 1 if short else 9
         self.frames = 120 if short else 2000
         self.seconds = {50.0: 4.0, BESIDE: 4.0} if short else SECONDS
         self.stations = (1, 2) if short else STATIONS
