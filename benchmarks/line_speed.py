@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -46,21 +46,30 @@ def write_crops(folder: Path, count: int) -> None:
                 written += 1
 
 
-def leave_what_is_inspected(crops: Path, bundle: Bundle) -> int:
-    """Remove what the station would turn away, which costs it no inference; how many are left."""
+def inspected(bundle: Bundle) -> Callable[[bytes], bool]:
+    """Whether a station with that bundle would ask its engine about a file."""
     reference = bundle.quality_reference()
     gate = None if reference is None else QualityGate(reference, live=False)
+
+    def is_inspected(file: bytes) -> bool:
+        try:
+            pixels = fit(decode(file), bundle.manifest.model.input)
+        except Undecodable:
+            return False
+        return gate is None or gate.examine(pixels).rejection is None
+
+    return is_inspected
+
+
+def leave_what_is_inspected(crops: Path, bundle: Bundle) -> int:
+    """Remove what the station would turn away, which costs it no inference; how many are left."""
+    is_inspected = inspected(bundle)
     left = 0
     for file in sorted(crops.iterdir()):
-        try:
-            pixels = fit(decode(file.read_bytes()), bundle.manifest.model.input)
-        except Undecodable:
+        if is_inspected(file.read_bytes()):
+            left += 1
+        else:
             file.unlink()
-            continue
-        if gate is not None and gate.examine(pixels).rejection is not None:
-            file.unlink()
-            continue
-        left += 1
     return left
 
 

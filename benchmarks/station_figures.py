@@ -119,7 +119,10 @@ def _interval(found: dict[str, float]) -> str:
 
 def _row(found: dict[str, float | None]) -> str:
     values = [found[name] for name in ("p50", "p99", "p99.9")]
-    return ", ".join("-" if value is None else f"{value:.1f}" for value in values)
+    told = ", ".join("-" if value is None else f"{value:.1f}" for value in values)
+    if found["p99"] is None or found["p99.9"] is not None:
+        return told
+    return f"{told} (longest of {found['parts']:.0f}: {found['max']:.1f})"
 
 
 def _span(values: list[float]) -> str:

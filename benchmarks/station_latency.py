@@ -105,6 +105,7 @@ def _clean_frames(work: Path, bundle: Bundle, count: int) -> np.ndarray:
     shutil.rmtree(crops, ignore_errors=True)
     crops.mkdir()
     write_crops(crops, count)
+    leave_what_is_inspected(crops, bundle)
     return decodable(crops, bundle)
 
 
