@@ -4,18 +4,17 @@ It sends 25 pictures a second, as MJPEG or H.264, and each says which it is and 
 (`tests.rtsp_picture`). OpenCV asks for them over TCP.
 """
 
-import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Self
 
 import pytest
 
+from tests.plugged_camera import PluggedCamera
 from tests.rtsp_server import ABSENT, USER
 
 
-class RtspCamera:
+class RtspCamera(PluggedCamera):
     """Sends from `plug_in` to `unplug`; can be plugged in again, at the same address."""
 
     def __init__(self, codec: str = "jpeg", *, password: str = "") -> None:
@@ -23,7 +22,6 @@ class RtspCamera:
         self._codec = codec
         self._password = password
         self._port = 0
-        self._process: subprocess.Popen[str] | None = None
 
     @property
     def address(self) -> str:
@@ -34,43 +32,19 @@ class RtspCamera:
     def plug_in(self) -> None:
         """Start it and wait until it listens. Skips the test where it cannot run, with the reason."""
         command = [sys.executable, "-m", "tests.rtsp_server", str(self._port), self._codec]
-        self._process = subprocess.Popen(
+        process = self._process = subprocess.Popen(
             [*command, self._password],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             cwd=Path(__file__).parents[1],
         )
-        assert self._process.stdout is not None
-        said = self._process.stdout.readline().strip()
+        assert process.stdout is not None
+        said = process.stdout.readline().strip()
         if not said.isdigit():
-            status = self._process.wait(10)
+            status = process.wait(10)
             self.unplug()
             if status == ABSENT:
                 pytest.skip(said)
             pytest.fail(f"the RTSP server ended with exit code {status}: {said}")
         self._port = int(said)
-
-    def freeze(self) -> None:
-        """It holds its connections and says nothing any more, as behind a switch that is off."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """It goes on where it stood."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGCONT)
-
-    def unplug(self) -> None:
-        """Without a word to anybody."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.communicate()
-        self._process = None
-
-    def __enter__(self) -> Self:
-        self.plug_in()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.unplug()
