@@ -25,13 +25,7 @@ from edge_runtime.drift import effects, words
 from edge_runtime.drift.embedding import Embedding, Floats, Place
 from edge_runtime.drift.levels import MEASURE_SIZES, Sizes, Standing, highest, widened
 from edge_runtime.drift.part import Part
-from edge_runtime.drift.sequential import (
-    DAYS_BETWEEN_FALSE_DETECTIONS,
-    Evidence,
-    Scatter,
-    mean_steps,
-    share_steps,
-)
+from edge_runtime.drift.sequential import Evidence, Scatter, mean_steps, needed, share_steps
 from edge_runtime.drift.spread import Spread
 from edge_runtime.drift.standings import gravest_first, judge_block
 from edge_runtime.drift.state import State, named, number, portion, take_over
@@ -79,8 +73,7 @@ class EmbeddingMonitor:
             effects.shifted_by_h(np.full((2, 1), self._share), np.array([[h], [-h]]))
             for h in (share_sizes.tolerated, share_sizes.warning)
         )
-        steps = max(1.0, DAYS_BETWEEN_FALSE_DETECTIONS * parts_per_day / BLOCK)
-        self._evidence = Evidence(len(STATISTICS), math.log(_TESTS * steps))
+        self._evidence = Evidence(len(STATISTICS), needed(_TESTS, parts_per_day))
         self._onsets = np.zeros((2, len(STATISTICS)))
         self._spread = Spread(axes, alike)
         self._scatter = Scatter(np.full(2, alike))

@@ -8,7 +8,6 @@ Knows no clock, no thread and no topic. Memory does not grow; a part costs an ap
 done once per block of parts.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -30,7 +29,7 @@ from edge_runtime.drift import effects, words
 from edge_runtime.drift.estimate import Answered, Estimator, doubt
 from edge_runtime.drift.levels import Standing, highest
 from edge_runtime.drift.part import Part
-from edge_runtime.drift.sequential import DAYS_BETWEEN_FALSE_DETECTIONS, Evidence
+from edge_runtime.drift.sequential import Evidence, needed
 from edge_runtime.drift.series import Counted, Measured, unit, watched
 from edge_runtime.drift.standings import gravest_first, judge_block
 from edge_runtime.drift.state import State, named, number, portion, take_over
@@ -62,10 +61,9 @@ class Monitor:
         self._measured = Measured(reference)
         self._counted = Counted(self._shares)
         count = len(self._measures) + len(self._shares)
-        steps = max(1.0, DAYS_BETWEEN_FALSE_DETECTIONS * parts_per_day / BLOCK)
-        # Each statistic has two tests, and their rates of false detections add up.
+        # Each statistic has two tests, for a rise and for a fall.
         tests = tests or count + (cameras * len(self._measures) if cameras > 1 else 0)
-        self._evidence = Evidence(count, math.log(2 * tests * steps))
+        self._evidence = Evidence(count, needed(2 * tests, parts_per_day))
         self._onsets = np.zeros((2, count))
         """Unix time, seconds, at which the evidence last started anew."""
         self._standings = [

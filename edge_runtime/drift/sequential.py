@@ -9,12 +9,14 @@ whose expectation is tolerated whatever came before; the steps for means take bl
 Values in, values out; no clock.
 """
 
+import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.drift.state import State, take_over
+from edge_runtime.drift.window import BLOCK
 
 Floats = npt.NDArray[np.float64]
 
@@ -26,6 +28,12 @@ CLIPPED_AT = 9.0
 """A squared difference counts at most so many times the present estimate: a jump is no scatter."""
 _SMALLEST_FACTOR = 0.1
 """Of a bet on a fall: the share bet on is no less than this part of the tolerated one."""
+
+
+def needed(tests: int, parts_per_day: float) -> float:
+    """ln A with which so many tests together detect falsely once in DAYS_BETWEEN_FALSE_DETECTIONS: their
+    rates add up."""
+    return math.log(tests * max(1.0, DAYS_BETWEEN_FALSE_DETECTIONS * parts_per_day / BLOCK))
 
 
 class Evidence:
