@@ -40,7 +40,7 @@ from benchmarks.line_speed import (
     leave_what_is_inspected,
     write_crops,
 )
-from benchmarks.paced_stations import KINDS, WARM_UP_S, paced
+from benchmarks.paced_stations import KINDS, WARM_UP_S, Kind, paced
 from benchmarks.picture_stream import picture_stream
 from benchmarks.running_stations import (
     BATCH,
@@ -158,8 +158,7 @@ def grown(broker: PrivateBroker, work: Path, sizes: Sizes, number: int) -> dict[
     write_parts(recording, rate=1.0, count=int(sizes.grown_s + WARM_UP_S + 10 + 3 * number))
     sources = [("--source", f"recording:{recording}")] * number
     with Stations(broker.address, sources, FLAGS) as stations:
-        while len({part.station for part in stations.parts}) < number:
-            stations.listen(for_s=0.5)
+        stations.listen(until=lambda: len({part.station for part in stations.parts}) == number)
         stations.listen(for_s=WARM_UP_S)
         before, its_before, seen = stations.usage(), Usage.of([broker.pid]), len(stations.parts)
         stations.listen(for_s=sizes.grown_s)
@@ -249,7 +248,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             groups = [KINDS] if rate == BESIDE else [(kind,) for kind in KINDS]
             for kinds in groups:
                 cases[f"paced {rate:g} {', '.join(map(str, kinds))}"] = partial(
-                    _beside_each_other, broker.address, place, kinds, rate, seconds
+                    _paced, broker.address, place, kinds, rate, seconds
                 )
         found = measured(cases, work / "cases.json")
     write_json(
@@ -272,9 +271,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"written to {os.path.relpath(arguments.out)}")
 
 
-def _beside_each_other(*words: Any) -> dict[str, Any]:
-    address, place, kinds, rate, seconds = words
-    return {"rows": paced(address, place, kinds, rate=rate, seconds=seconds)}
+def _paced(
+    broker: str, place: Path, kinds: Sequence[Kind], rate: float, seconds: float
+) -> dict[str, Any]:
+    return {"rows": paced(broker, place, kinds, rate=rate, seconds=seconds)}
 
 
 def measured(cases: Mapping[str, Callable[[], dict[str, Any]]], kept: Path) -> dict[str, Any]:
